@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: MIT
+"""
+spooler: a job queue that is a directory.
+
+``from spooler import submit, Defer, Fail`` is what producers and handlers
+need; spooler(7) and the modules' docstrings tell the rest.
+"""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from spooler.client import Client as Client
+    from spooler.client import submit as submit
+    from spooler.errors import Defer as Defer
+    from spooler.errors import Fail as Fail
+
+__version__ = "0.1.0"
+__all__ = ["Client", "Defer", "Fail", "submit"]
+
+_HOMES = {
+    "Client": "spooler.client",
+    "submit": "spooler.client",
+    "Defer": "spooler.errors",
+    "Fail": "spooler.errors",
+}
+
+
+def __getattr__(name: str) -> object:
+    # Imported when first asked for: a module of this package must not pay
+    # for all the others.
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'spooler' has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(home), name)

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: MIT
+"""The command line of spoold(8)."""
+
+import json
+import logging
+import sys
+import time
+
+import click
+
+from spooler import configfile, fsops
+from spooler.config import Config
+from spooler.daemon import Daemon
+from spooler.errors import EX_CONFIG, EX_FAILED, EX_NOSUCH, SpoolError
+from spooler.text import inert
+from spooler.units import format_moment
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Write time, level and message; the job's id apart if it has one."""
+        message = record.getMessage()
+        fields = {
+            "v": 1,
+            "time": format_moment(time.time_ns()),
+            "level": record.levelname.lower(),
+        }
+        job_id, colon, rest = message.partition(": ")
+        if colon and len(job_id) == 20 and job_id.isalnum():
+            fields["id"], message = job_id, rest
+        return json.dumps({**fields, "message": message})
+
+
+class TextFormatter(logging.Formatter):
+    """A line for a person; the journal adds the time itself."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Write the message, and the level if it is a warning or worse."""
+        text = record.getMessage()
+        if record.levelno >= logging.ERROR:
+            return f"error: {text}"
+        return text
+
+
+def _set_up_logging(log_format: str, verbose: bool) -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        JsonFormatter() if log_format == "json" else TextFormatter()
+    )
+    logger = logging.getLogger("spooler")
+    logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG if verbose else logging.INFO)
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("spool", type=click.Path())
+@click.option("--workers", type=click.IntRange(1, 1024), metavar="N",
+              help="Jobs at once; default: one per processor.")
+@click.option("--config", "file", type=click.Path(), metavar="FILE",
+              help="Read FILE instead of SPOOL/spool.toml.")
+@click.option("--handler", "ad_hoc", metavar="'CMD...'",
+              help="Run CMD for every dropped file no pattern matches.")
+@click.option("--drain", is_flag=True,
+              help="Exit when nothing is left to do; 1 if a job failed.")
+@click.option("-t", "--check-config", "check", is_flag=True,
+              help="Check the configuration and exit.")
+@click.option("--log-format", type=click.Choice(["text", "json"]),
+              default="text", help="How to write the log; default: text.")
+@click.option("-v", "--verbose", is_flag=True,
+              help="Log every move, not only trouble.")
+@click.version_option(package_name="spooler", prog_name="spoold")
+def spoold(
+    spool: str, workers: int | None, file: str | None, ad_hoc: str | None,
+    drain: bool, check: bool, log_format: str, verbose: bool,
+) -> None:
+    """Run the jobs of the directory SPOOL, in the foreground."""
+
+    def load() -> Config:
+        return configfile.load(spool, file, ad_hoc, workers)
+
+    try:
+        if check:
+            sys.exit(_check(load()))
+        _set_up_logging(log_format, verbose)
+        sys.exit(Daemon(spool, load, drain).run())
+    except SpoolError as error:
+        status = error.status
+        click.echo(f"spoold: {error}", err=True)
+        sys.exit(EX_CONFIG if status in (EX_CONFIG, EX_NOSUCH) else 1)
+    except OSError as error:
+        click.echo(f"spoold: {inert(fsops.why(error))}", err=True)
+        sys.exit(EX_FAILED)
+
+
+def _check(config: Config) -> int:
+    found = configfile.problems(config)
+    for problem in found:
+        click.echo(f"spoold: {problem}", err=True)
+    if not found:
+        listed = ", ".join(config.handlers) or "none"
+        click.echo(f"configuration is good; handlers: {listed}", err=True)
+    return EX_CONFIG if found else 0
+
+
+def main() -> None:
+    """Entry point of bin/spoold."""
+    spoold()

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: MIT
+"""Read a spool's configuration from its files."""
+
+import dataclasses
+import os
+import shlex
+import shutil
+
+from spooler import config, names
+from spooler.config import Config, Handler
+from spooler.errors import ConfigError
+from spooler.text import inert
+
+HANDLERS_DIR = "handlers.d"
+#: The name of the handler that ``spoold --handler`` makes.
+AD_HOC = "default"
+
+
+def load(
+    spool_path: str,
+    file: str | None = None,
+    ad_hoc: str | None = None,
+    workers: int | None = None,
+) -> Config:
+    """
+    Read ``spool.toml`` and ``handlers.d/``.
+
+    Args:
+        file: another file than the spool's own.
+        ad_hoc: a command, in words as a shell would split them, to be the
+            handler of every payload that no pattern matches.
+        workers: over the file's.
+
+    Raises:
+        ConfigError: a file cannot be read or understood.
+    """
+    path = file or os.path.join(spool_path, config.CONFIG_NAME)
+    try:
+        with open(path, encoding="utf-8") as stream:
+            text = stream.read()
+    except FileNotFoundError:
+        if file is not None or not os.path.isdir(spool_path):
+            raise ConfigError(
+                f"{inert(path)}: no such file; 'spoolctl init"
+                f" {inert(spool_path)}' makes a spool and its configuration"
+            ) from None
+        text = ""
+    except UnicodeDecodeError:
+        raise ConfigError(f"{inert(path)}: not UTF-8") from None
+    except OSError as error:
+        raise ConfigError(f"{inert(path)}: {error.strerror}") from None
+    read = config.parse(text, inert(path))
+    handlers = dict(read.handlers)
+    _add_executables(os.path.join(spool_path, HANDLERS_DIR), handlers)
+    default = read.default
+    if ad_hoc is not None:
+        handlers[AD_HOC] = Handler(AD_HOC, command=_words(ad_hoc))
+        default = AD_HOC
+    return dataclasses.replace(
+        read, handlers=handlers, default=default,
+        workers=read.workers if workers is None else workers,
+    )
+
+
+def _words(text: str) -> tuple[str, ...]:
+    try:
+        words = tuple(shlex.split(text))
+    except ValueError as error:
+        raise ConfigError(f"--handler: {error}") from None
+    if not words:
+        raise ConfigError("--handler: no command")
+    return words
+
+
+def _add_executables(directory: str, handlers: dict[str, Handler]) -> None:
+    """Every executable of handlers.d is a handler of its own name."""
+    try:
+        entries = sorted(os.listdir(directory))
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise ConfigError(f"{inert(directory)}: {error.strerror}") from None
+    for entry in entries:
+        path = os.path.join(directory, entry)
+        # As run-parts: a name with a dot is a backup or a package's leaving.
+        if not names.is_handler(entry) or not os.access(path, os.X_OK):
+            continue
+        if os.path.isdir(path):
+            continue
+        if entry in handlers:
+            raise ConfigError(
+                f"{inert(path)}: [handler.{entry}] is in spool.toml too;"
+                " remove one"
+            )
+        handlers[entry] = Handler(entry, command=(path,))
+
+
+def problems(read: Config) -> list[str]:
+    """
+    What is well-formed and will still not work: missing programs.
+
+    For ``spoold -t``; a running daemon finds out job by job.
+    """
+    out = []
+    for handler in read.handlers.values():
+        if handler.command and shutil.which(handler.command[0]) is None:
+            out.append(
+                f"[handler.{handler.name}] command: no program"
+                f" '{inert(handler.command[0])}'"
+            )
+    return out

@@ -1,0 +1,283 @@
+# SPDX-License-Identifier: MIT
+"""
+The daemon's dealings with its workers: who is missing, what they report,
+and what becomes of the jobs of one that died.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+from spooler import names, recover, settle, units
+from spooler.dispatch import Dispatcher
+from spooler.index import Timetable
+from spooler.names import Name
+from spooler.pool import Pool, Worker, describe_exit
+from spooler.settle import Outcome
+from spooler.spool import Spool
+from spooler.states import State
+from spooler.text import inert
+
+log = logging.getLogger(__name__)
+
+
+class Tally:
+    """Counts of verdicts since the start."""
+
+    def __init__(self) -> None:
+        self.done = 0
+        self.failed = 0
+        self.deferred = 0
+
+    def count(self, state: State) -> None:
+        """Take note of one verdict."""
+        if state is State.DONE:
+            self.done += 1
+        elif state is State.FAILED:
+            self.failed += 1
+        elif state is State.DEFERRED:
+            self.deferred += 1
+
+
+class Crew:
+    """Keeps the workers at strength and books what they report."""
+
+    def __init__(
+        self,
+        spool: Spool,
+        pool: Pool,
+        dispatcher: Dispatcher,
+        timetable: Timetable,
+        watch: Callable[[Worker], None],
+        unwatch: Callable[[Worker], None],
+    ) -> None:
+        self._spool = spool
+        self._pool = pool
+        self.dispatcher = dispatcher
+        self._timetable = timetable
+        self._watch, self._unwatch = watch, unwatch
+        self.tally = Tally()
+        self.trouble: str | None = None
+
+    def fill(self) -> None:
+        """
+        Start the workers that are missing.
+
+        Raises:
+            OSError: no process or descriptor to be had.
+        """
+        for kind, wanted in (
+            ("python", self.dispatcher.wanted_python()),
+            ("command", self.dispatcher.wanted_command()),
+        ):
+            missing = wanted - len(self._pool.of_kind(kind))
+            for _ in range(missing):
+                worker = self._pool.start(kind)
+                if worker is None:
+                    break
+                self._watch(worker)
+
+    def hear(self, worker: Worker) -> None:
+        """Take a worker's reports; replace it if it is gone."""
+        try:
+            reports = worker.receive()
+        except ValueError as error:
+            log.error("worker %s: %s; ended", worker.owner, error)
+            worker.kill()
+            reports = None
+        if reports is None:
+            self._died(worker)
+            return
+        for report in reports:
+            self._book(worker, report)
+
+    def _book(self, worker: Worker, report: list[Any]) -> None:
+        kind = report[0]
+        if kind == "settled":
+            _, hint, state, name, micros, text = report
+            handler = worker.answered(hint)
+            if handler is not None:
+                self.dispatcher.learn(handler, micros)
+                self._forget(handler, hint)
+            self.book(State(state), hint, name, micros, text)
+            self.trouble = None
+        elif kind == "taken":
+            self._forget(worker.answered(report[1]), report[1])
+        elif kind == "started":
+            _, hint, active, pid = report
+            worker.started[hint] = (active, pid)
+            log.debug("%s: started pid=%d", id_of(hint), pid)
+        elif kind == "back":
+            worker.answered(report[1])
+            log.info("%s: given back", id_of(report[1]))
+        elif kind == "trouble":
+            self.trouble = report[2]
+            log.error("%s: %s; will try again", id_of(report[1]), report[2])
+        elif kind == "ready":
+            self._pool.is_ready(worker)
+        elif kind == "idle":
+            # What is left was not claimed: it was told to stop.
+            pass
+
+    def _forget(self, handler: str | None, hint: str) -> None:
+        lane = self.dispatcher.lanes.by_handler.get(handler or "")
+        if lane is not None:
+            lane.forget(hint)
+
+    def book(
+        self, state: State, hint: str, name: str | None, micros: int,
+        text: str,
+    ) -> None:
+        """Log a verdict, count it, and remember a due time."""
+        if name is None:
+            log.warning("%s: moved by somebody else meanwhile", id_of(hint))
+            return
+        self.tally.count(state)
+        if state is State.DONE and not log.isEnabledFor(logging.DEBUG):
+            return  # the common case, thousands a second
+        shown = shown_name(hint)
+        took = units.format_duration(micros / 1e6)
+        if state is State.DONE:
+            log.debug("%s: done in %s %s", id_of(hint), took, shown)
+        elif state is State.FAILED:
+            log.warning("%s: failed: %s %s", id_of(hint), text, shown)
+        else:
+            parsed = names.parse(name)
+            due_ns = parsed.due_ns if parsed is not None else None
+            self._timetable.add(name, due_ns or 0)
+            wait = ((due_ns or 0) - time.time_ns()) / units.NS
+            log.info(
+                "%s: deferred for %s: %s %s", id_of(hint),
+                units.format_duration(max(0.0, wait)), text, shown,
+            )
+
+    def _died(self, worker: Worker) -> None:
+        doing = worker.board.read()
+        self._unwatch(worker)
+        code = self._pool.reap(worker)
+        if not worker.retiring:
+            log.warning("worker %s %s", worker.owner, describe_exit(code))
+        for hint, handler in list(worker.outstanding.items()):
+            worker.answered(hint)
+            lane = self.dispatcher.lanes.by_handler.get(handler)
+            if lane is not None and not self.dispatcher.stopped:
+                lane.forget(hint)
+                parsed = names.parse(hint)
+                if parsed is not None:
+                    lane.add(hint, parsed.runs)
+        self._lost_jobs(worker, code, doing)
+
+    def _lost_jobs(
+        self,
+        worker: Worker,
+        code: int,
+        doing: tuple[str, int, int] | None,
+    ) -> None:
+        """Settle what the dead worker had claimed: at most a few jobs."""
+        now_ns = time.time_ns()
+        micros = 0
+        if doing is not None:
+            micros = (time.monotonic_ns() - doing[1]) // 1000
+        for active, name in recover.orphans(
+            self._spool, lambda owner: owner == worker.owner
+        ):
+            if self.dispatcher.stopped and worker.killed_for is None:
+                back = self._spool.give_back(active)
+                log.info("%s: given back", name.id if back else active)
+                continue
+            outcome = Outcome(
+                *_fate(worker, code), started_ns=now_ns - micros * 1000,
+                micros=micros, status=None,
+                text=_why(worker, code),
+            )
+            settled = recover.lost(
+                self._spool, self._pool.config, active, name, outcome
+            )
+            self.book(
+                settled.state, active, settled.name, micros, outcome.text
+            )
+
+    def running(self) -> list[dict[str, Any]]:
+        """What runs now, for status."""
+        out = []
+        for worker in self._pool.workers.values():
+            if worker.kind == "python":
+                doing = worker.board.read()
+                if doing is not None:
+                    out.append({
+                        "id": id_of(doing[0]), "pid": worker.process.pid,
+                        "handler": worker.outstanding.get(doing[0]),
+                    })
+            for hint, (_, pid) in worker.started.items():
+                out.append({
+                    "id": id_of(hint), "pid": pid,
+                    "handler": worker.outstanding.get(hint),
+                })
+        return out
+
+    def kill(self, job_id: str) -> bool:
+        """End the running job *job_id*; False if it does not run."""
+        for worker in self._pool.workers.values():
+            if worker.kind == "python":
+                doing = worker.board.read()
+                if doing is not None and id_of(doing[0]) == job_id:
+                    worker.kill("killed")
+                    return True
+            for hint in worker.started:
+                if id_of(hint) == job_id:
+                    worker.send({"kill": hint})
+                    return True
+        return False
+
+    def check_limits(self) -> bool:
+        """
+        End Python workers whose job is over its hard limit.
+
+        Returns:
+            Whether any worker is busy, so that it must be looked at again.
+        """
+        busy = False
+        now_ns = time.monotonic_ns()
+        for worker in list(self._pool.workers.values()):
+            if worker.kind != "python" or not worker.outstanding:
+                continue
+            busy = True
+            doing = worker.board.read()
+            if doing is not None and 0 < doing[2] < now_ns - doing[1]:
+                worker.kill("timeout")
+        return busy
+
+
+def _fate(worker: Worker, code: int) -> tuple[str, str]:
+    if worker.killed_for == "killed":
+        return settle.FAIL, "killed"
+    if worker.killed_for == "timeout":
+        return settle.RETRY, "timeout"
+    return settle.RETRY, "lost"
+
+
+def _why(worker: Worker, code: int) -> str:
+    if worker.killed_for == "killed":
+        return "killed by an operator"
+    if worker.killed_for == "timeout":
+        return "timed out and did not end when told to; its worker was killed"
+    return f"its worker was {describe_exit(code)} during the run".replace(
+        "was exited", "exited"
+    )
+
+
+def id_of(text: str) -> str:
+    """The id in a job's name, for a log line."""
+    parsed: Name | None = names.parse(text)
+    return parsed.id if parsed is not None else inert(text)
+
+
+def shown_name(text: str) -> str:
+    """Handler or dropped name of a job, for the end of a log line."""
+    parsed = names.parse(text)
+    if parsed is None:
+        return ""
+    if parsed.dropped_name is not None:
+        return f"name={inert(parsed.dropped_name)}"
+    return f"handler={parsed.told_handler}"

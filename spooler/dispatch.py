@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: MIT
+"""
+Which waiting job goes to which worker, and when.
+
+The order is that of the names: priority, then submission, over all handlers
+that may start a job now.  A handler at its limit is passed over and blocks
+nobody.  Hints go out in batches as large as the jobs are short.
+"""
+
+import os
+import time
+
+from spooler.config import Config, Handler
+from spooler.index import Lane, Lanes
+from spooler.pool import Pool, Worker
+
+BATCH_MAX = 128
+#: How much work a batch is meant to hold: what a job of higher priority may
+#: have to wait, and what a message is shared by.
+BATCH_S = 0.005
+#: A batch whose first job takes longer than this is offered to others too.
+STUCK_S = 0.02
+_SMOOTHING = 0.2
+
+
+class Dispatcher:
+    """Hands waiting jobs to workers."""
+
+    def __init__(self, config: Config, pool: Pool, lanes: Lanes) -> None:
+        self._pool = pool
+        self._handlers = config.handlers
+        self.lanes = lanes
+        self.slots = slots_of(config)
+        self._mean_s: dict[str, float] = {}
+        self.stopped = False
+
+    def learn(self, handler: str, micros: int) -> None:
+        """Take note of how long a job took."""
+        old = self._mean_s.get(handler)
+        new = micros / 1e6
+        if old is not None and new < old:
+            new = old + (new - old) * _SMOOTHING
+        # A longer one counts at once: the next batch must not hide behind it.
+        self._mean_s[handler] = new
+
+    def running(self, handler: str) -> int:
+        """How many jobs of *handler* are being worked at."""
+        count = 0
+        for worker in self._pool.workers.values():
+            given = worker.counts.get(handler, 0)
+            count += min(1, given) if worker.kind == "python" else given
+        return count
+
+    def shared_in_use(self) -> int:
+        """Slots taken by handlers without slots of their own."""
+        count = 0
+        for worker in self._pool.workers.values():
+            if worker.kind == "python":
+                count += bool(worker.outstanding)
+            else:
+                count += sum(
+                    number for name, number in worker.counts.items()
+                    if not self._has_own_slots(name)
+                )
+        return count
+
+    def _has_own_slots(self, name: str) -> bool:
+        handler = self._handlers.get(name)
+        return (
+            handler is not None and handler.kind == "command"
+            and handler.concurrency is not None
+        )
+
+    def limit(self, name: str) -> int:
+        """How many jobs of a handler may run at once."""
+        handler = self._handlers[name]
+        if handler.concurrency is None:
+            return self.slots
+        if handler.kind == "python":
+            return min(handler.concurrency, self.slots)
+        return handler.concurrency
+
+    def dispatch(self) -> None:
+        """Hand out all that can be started now."""
+        if self.stopped or not len(self.lanes):
+            return
+        blocked: set[str] = set()
+        while True:
+            lane = self._next_lane(blocked)
+            if lane is None:
+                return
+            handler = self._handlers[lane.handler]
+            if handler.kind == "python":
+                started = self._start_python(lane, handler)
+            else:
+                started = self._start_command(lane, handler)
+            if not started:
+                blocked.add(lane.handler)
+
+    def _next_lane(self, blocked: set[str]) -> Lane | None:
+        best, best_key = None, ""
+        for name, lane in self.lanes.by_handler.items():
+            if name in blocked:
+                continue
+            key = lane.peek()
+            if key is not None and (best is None or key < best_key):
+                best, best_key = lane, key
+        return best
+
+    def _start_python(self, lane: Lane, handler: Handler) -> bool:
+        batch = self._batch(handler.name)
+        worker = self._python_worker(handler, batch)
+        if worker is None:
+            return False
+        waiting = len(lane)
+        if not worker.outstanding:
+            # Leave some for the workers that are idle too.
+            share = -(-waiting // max(1, self.slots))
+            batch = max(1, min(batch, share))
+        worker.give(lane.take(batch), handler.name)
+        return True
+
+    def _batch(self, handler: str) -> int:
+        mean = self._mean_s.get(handler)
+        if mean is None:
+            return 1  # nothing is known: find out with one
+        return max(1, min(BATCH_MAX, int(BATCH_S / max(mean, 1e-6))))
+
+    def _python_worker(self, handler: Handler, batch: int) -> Worker | None:
+        workers = self._pool.of_kind("python")
+        at_work = self.running(handler.name)
+        limit = self.limit(handler.name)
+        if at_work < limit and self.shared_in_use() < self.slots:
+            idle = [w for w in workers if not w.outstanding and w.ready]
+            if idle:
+                return idle[0]
+        # Short jobs: keep a second batch waiting at each worker, so that
+        # none stands idle while reports and hints are on their way.
+        if batch > 1:
+            for worker in workers:
+                if 0 < len(worker.outstanding) <= batch // 2 + 1:
+                    if worker.counts.get(handler.name) == len(
+                        worker.outstanding
+                    ):
+                        return worker
+        return None
+
+    def _start_command(self, lane: Lane, handler: Handler) -> bool:
+        room = self.limit(handler.name) - self.running(handler.name)
+        if not self._has_own_slots(handler.name):
+            room = min(room, self.slots - self.shared_in_use())
+        if room < 1:
+            return False
+        ready = [w for w in self._pool.of_kind("command") if w.ready]
+        if not ready:
+            return False
+        worker = min(ready, key=lambda w: len(w.outstanding))
+        worker.give(lane.take(1), handler.name)
+        return True
+
+    def wanted_python(self) -> int:
+        """How many Python workers the configuration calls for."""
+        kinds = [h.kind for h in self._handlers.values()]
+        return self.slots if "python" in kinds else 0
+
+    def wanted_command(self) -> int:
+        """How many command runners the configuration calls for."""
+        kinds = [h.kind for h in self._handlers.values()]
+        return 1 if "command" in kinds else 0
+
+    def share_stuck(self) -> float | None:
+        """
+        Offer jobs queued behind a slow one to workers that are idle.
+
+        The claim decides who gets them.
+
+        Returns:
+            Seconds after which to look again; None: nothing can be stuck.
+        """
+        again = None
+        now_ns = time.monotonic_ns()
+        for worker in self._pool.workers.values():
+            if worker.kind != "python" or len(worker.outstanding) < 2:
+                continue
+            again = STUCK_S
+            doing = worker.board.read()
+            if doing is None or now_ns - doing[1] < STUCK_S * 1e9:
+                continue
+            self._share(worker, doing[0])
+        return again
+
+    def _share(self, stuck: Worker, current: str) -> None:
+        idle = [
+            worker for worker in self._pool.of_kind("python")
+            if worker.ready and not worker.outstanding
+        ]
+        if not idle:
+            return
+        queued = [
+            (hint, handler) for hint, handler in stuck.outstanding.items()
+            if hint != current
+        ]
+        for worker, (hint, handler) in zip(idle, queued):
+            if self.running(handler) < self.limit(handler):
+                # Moved in the books: the stuck worker's own claim of it will
+                # fail, or win, and both are reported.
+                stuck.answered(hint)
+                worker.give([hint], handler)
+
+
+def slots_of(config: Config) -> int:
+    """Jobs at once of handlers without slots of their own."""
+    return config.workers or len(os.sched_getaffinity(0))

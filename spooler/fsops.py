@@ -1,0 +1,271 @@
+# SPDX-License-Identifier: MIT
+"""
+The system calls of the protocol: the only module that renames, links,
+unlinks or syncs.
+
+Everything works on directory descriptors: no path is resolved twice, so a
+producer cannot swap a directory under us, and links are never followed.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing it for real would cost every submit 3 ms
+    from collections.abc import Callable
+
+NOFOLLOW_READ = (
+    os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+)
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_NEW = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+_RENAME_NOREPLACE = 1
+
+#: What may pass by itself: the disk fills and empties, a limit is hit and
+#: left.  The spool is in trouble, the job is not at fault.
+_TEMPORARY = frozenset((
+    errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EMFILE,
+    errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EINTR, errno.ENOLCK,
+    errno.ESTALE, errno.EBUSY, errno.ETIMEDOUT, errno.ENOBUFS,
+))
+
+
+def is_temporary(error: OSError) -> bool:
+    """Tell trouble that can pass by itself from trouble a person must mend."""
+    return error.errno in _TEMPORARY
+
+
+def why(error: OSError) -> str:
+    """One line for a person: the kernel's words, and the file if known."""
+    text = error.strerror or str(error)
+    if error.filename is not None:
+        return f"{os.fsdecode(error.filename)}: {text}"
+    return text
+
+
+def open_dir(path: str, dir_fd: int | None = None) -> int:
+    """Open a directory itself, not through a link.  OSError as open(2)."""
+    return os.open(path, _DIRECTORY, dir_fd=dir_fd)
+
+
+def rename(src_fd: int, src: str, dst_fd: int, dst: str) -> bool:
+    """
+    Move *src* to a name nobody else can have made; False if *src* is gone.
+
+    For targets with a random part: rename(2) replaces silently.
+
+    Raises:
+        OSError: anything but a missing source.
+    """
+    try:
+        os.rename(src, dst, src_dir_fd=src_fd, dst_dir_fd=dst_fd)
+    except FileNotFoundError:
+        # ENOENT speaks of src, or of a removed target directory, whose
+        # descriptor then counts no links.
+        if os.fstat(dst_fd).st_nlink == 0 or os.fstat(src_fd).st_nlink == 0:
+            raise
+        return False
+    return True
+
+
+def rename_noreplace(src_fd: int, src: str, dst_fd: int, dst: str) -> bool:
+    """
+    Move *src* to *dst* unless *dst* exists; False if *src* is gone.
+
+    Raises:
+        FileExistsError: *dst* exists; nothing was changed.
+        OSError: anything else but a missing source.
+    """
+    number = _renameat2(
+        src_fd, os.fsencode(src), dst_fd, os.fsencode(dst)
+    )
+    if number == 0:
+        return True
+    if number in (errno.ENOSYS, errno.EINVAL):  # old kernel, or file system
+        return _link_unlink(src_fd, src, dst_fd, dst)
+    if number == errno.ENOENT:
+        if os.fstat(dst_fd).st_nlink and os.fstat(src_fd).st_nlink:
+            return False
+    raise OSError(number, os.strerror(number), src, None, dst)
+
+
+def _link_unlink(src_fd: int, src: str, dst_fd: int, dst: str) -> bool:
+    try:
+        os.link(
+            src, dst, src_dir_fd=src_fd, dst_dir_fd=dst_fd,
+            follow_symlinks=False,
+        )
+    except FileNotFoundError:
+        if os.fstat(dst_fd).st_nlink == 0 or os.fstat(src_fd).st_nlink == 0:
+            raise
+        return False
+    # RACE: killed here, the job has both names; recovery merges them.
+    os.unlink(src, dir_fd=src_fd)
+    return True
+
+
+def _renameat2(src_fd: int, src: bytes, dst_fd: int, dst: bytes) -> int:
+    """renameat2(2) with RENAME_NOREPLACE; returns errno, 0 for success."""
+    if not _libc:
+        # Here because a plain submit never comes here, and importing ctypes
+        # costs it as much as everything else it does.
+        import ctypes
+
+        try:
+            call = ctypes.CDLL(None, use_errno=True).renameat2
+        except AttributeError:
+            return errno.ENOSYS
+        call.argtypes = (
+            ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p,
+            ctypes.c_uint,
+        )
+        _libc.extend((call, ctypes.get_errno))
+    renameat2, get_errno = _libc
+    if renameat2(src_fd, src, dst_fd, dst, _RENAME_NOREPLACE) == 0:
+        return 0
+    return int(get_errno())
+
+
+#: renameat2 and get_errno once loaded; empty before.
+_libc: list[Callable[..., int]] = []
+
+
+def status(dir_fd: int, name: str) -> os.stat_result:
+    """Stat the entry itself, not what a link points to."""
+    return os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
+
+
+def unlink(dir_fd: int, name: str) -> bool:
+    """Remove a name; False if it is already gone."""
+    try:
+        os.unlink(name, dir_fd=dir_fd)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def remove_dir(dir_fd: int, name: str) -> None:
+    """Remove an empty directory."""
+    os.rmdir(name, dir_fd=dir_fd)
+
+
+def remove_tree(dir_fd: int, name: str) -> None:
+    """
+    Remove a directory and all in it, never following a link.
+
+    Raises:
+        OSError: something in it cannot be removed.
+    """
+    fd = open_dir(name, dir_fd)
+    try:
+        with os.scandir(fd) as entries:
+            found = [(e.name, e.is_dir(follow_symlinks=False))
+                     for e in entries]
+        for entry, is_dir in found:
+            if is_dir:
+                remove_tree(fd, entry)
+            else:
+                os.unlink(entry, dir_fd=fd)
+    finally:
+        os.close(fd)
+    os.rmdir(name, dir_fd=dir_fd)
+
+
+def sync(fd: int) -> None:
+    """
+    Flush a file or directory to the disk.
+
+    Never try again after an error: the kernel reports it once, then forgets.
+    """
+    os.fsync(fd)
+
+
+def sync_file_system(fd: int) -> None:
+    """
+    Flush the whole file system that *fd* lies on: one call for many files.
+
+    Raises:
+        OSError: what went wrong on any file since *fd* was opened.
+    """
+    import ctypes  # see _renameat2
+
+    if ctypes.CDLL(None, use_errno=True).syncfs(fd) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
+def create(dir_fd: int, name: str, mode: int = 0o640) -> int:
+    """Create a new file for writing; FileExistsError if the name is taken."""
+    return os.open(name, _NEW, mode, dir_fd=dir_fd)
+
+
+def write_all(fd: int, data: bytes) -> None:
+    """Write all of *data*; write(2) may take less at a time."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view):]
+
+
+def replace_file(
+    dir_fd: int, name: str, data: bytes, durable: bool, mode: int = 0o640
+) -> None:
+    """
+    Write a private file *name* anew: whole under this name or not at all.
+
+    For directories no producer can write.
+    """
+    part = name + ".new"
+    unlink(dir_fd, part)
+    fd = create(dir_fd, part, mode)
+    try:
+        write_all(fd, data)
+        if durable:
+            os.fsync(fd)
+    except BaseException:
+        unlink(dir_fd, part)
+        raise
+    finally:
+        os.close(fd)
+    os.rename(part, name, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
+
+
+def read_file(dir_fd: int, name: str, limit: int) -> bytes | None:
+    """
+    Read a regular file of at most *limit* bytes; None if there is none.
+
+    A larger one is cut at the limit.
+    """
+    try:
+        fd = os.open(name, NOFOLLOW_READ, dir_fd=dir_fd)
+    except FileNotFoundError:
+        return None
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            return None
+        return read_upto(fd, limit)
+    finally:
+        os.close(fd)
+
+
+def read_upto(fd: int, limit: int) -> bytes:
+    """Read up to *limit* bytes; less only at the end of the file."""
+    data = os.read(fd, limit)
+    if not data or len(data) == limit:
+        return data
+    parts, size = [data], len(data)
+    while size < limit and (data := os.read(fd, limit - size)):
+        parts.append(data)
+        size += len(data)
+    return b"".join(parts)
+
+
+def listed(dir_fd: int) -> list[str]:
+    """The names in a small directory."""
+    fd = open_dir(".", dir_fd)
+    try:
+        return os.listdir(fd)
+    finally:
+        os.close(fd)

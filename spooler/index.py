@@ -1,0 +1,242 @@
+# SPDX-License-Identifier: MIT
+"""
+What the daemon remembers of waiting jobs: a bounded window on the disk.
+
+Pure.  A million waiting files must not be a million Python objects, so a
+window keeps the names that come first and knows that there are more; a scan
+refills it when it runs low.
+"""
+
+import heapq
+from collections.abc import Iterable
+
+from spooler import names
+from spooler.names import Name
+
+WINDOW_MAX = 50_000
+TOTAL_MAX = 100_000
+_WINDOW_MIN = 2_000
+
+
+class Window:
+    """
+    The smallest keys of a set that may be larger than memory.
+
+    Keys are taken in order.  Beyond the horizon there are keys on disk that
+    the window does not hold; a key beyond it is therefore not taken in,
+    or it would come out before them.
+    """
+
+    def __init__(self, limit: int) -> None:
+        """Keep about *limit* keys; nothing comes out before a scan."""
+        self._limit = limit
+        self._heap: list[str] = []
+        self._held: set[str] = set()
+        self._staged: list[str] = []
+        self._horizon: str | None = ""
+        self._scanning = False
+        self._staged_cut = False
+        self._recut = False
+
+    def __len__(self) -> int:
+        return len(self._heap)
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._held
+
+    def add(self, key: str) -> None:
+        """Take in a key that was seen; a known one is passed over."""
+        if key in self._held:
+            return
+        if self._horizon is None or key < self._horizon:
+            self._held.add(key)
+            heapq.heappush(self._heap, key)
+            if len(self._heap) > 2 * self._limit:
+                self._heap, self._horizon = self._cut(self._heap)
+                self._recut = True
+        elif self._scanning:
+            self._held.add(key)
+            self._staged.append(key)
+            if len(self._staged) > 2 * self._limit:
+                self._staged, _ = self._cut(self._staged)
+                self._staged_cut = True
+
+    def _cut(self, keys: list[str]) -> tuple[list[str], str]:
+        keys.sort()  # a sorted list is a heap
+        self._held.difference_update(keys[self._limit:])
+        horizon = keys[self._limit]
+        del keys[self._limit:]
+        return keys, horizon
+
+    def peek(self) -> str | None:
+        """The smallest key; None if there is none."""
+        return self._heap[0] if self._heap else None
+
+    def pop(self) -> str:
+        """Take the smallest key out; it stays known until forgotten."""
+        return heapq.heappop(self._heap)
+
+    def forget(self, key: str) -> None:
+        """A key that was popped is no longer on disk under this name."""
+        self._held.discard(key)
+
+    def back(self, key: str) -> None:
+        """Put back a key that was popped."""
+        self._held.add(key)
+        heapq.heappush(self._heap, key)
+
+    def wants_scan(self) -> bool:
+        """Whether it runs low while there is more on disk."""
+        return (
+            self._horizon is not None
+            and not self._scanning
+            and len(self._heap) < self._limit // 2
+        )
+
+    def begin_scan(self) -> None:
+        """Every key on disk is going to be added."""
+        self._scanning = True
+        self._staged, self._staged_cut, self._recut = [], False, False
+
+    def end_scan(self) -> None:
+        """Every key on disk has been added."""
+        self._scanning = False
+        if self._recut:
+            # So much came in below the old horizon that the rest must wait.
+            self._held.difference_update(self._staged)
+            self._staged = []
+            return
+        horizon = None
+        if self._staged_cut and self._staged:
+            horizon = max(self._staged)
+        self._heap.extend(self._staged)
+        heapq.heapify(self._heap)
+        self._staged = []
+        self._horizon = horizon
+
+
+class Lane:
+    """
+    The waiting jobs of one handler, retries and fresh ones taken in turn.
+
+    Otherwise a pile of retries, which are older, would starve new jobs.
+    """
+
+    def __init__(self, handler: str, limit: int) -> None:
+        self.handler = handler
+        self.fresh = Window(limit)
+        self.again = Window(limit)
+        self._turn_again = True
+
+    def __len__(self) -> int:
+        return len(self.fresh) + len(self.again)
+
+    def add(self, text: str, runs: int) -> None:
+        """Take in the job *text* that was claimed *runs* times before."""
+        (self.again if runs else self.fresh).add(text)
+
+    def _window(self) -> Window:
+        if self._turn_again and self.again:
+            return self.again
+        return self.fresh if self.fresh else self.again
+
+    def peek(self) -> str | None:
+        """The job that comes next."""
+        return self._window().peek()
+
+    def take(self, count: int) -> list[str]:
+        """Up to *count* jobs, in the order they are to start."""
+        out: list[str] = []
+        while len(out) < count and len(self):
+            out.append(self._window().pop())
+            self._turn_again = not self._turn_again
+        return out
+
+    def forget(self, text: str) -> None:
+        """The job left ``incoming/``."""
+        self.fresh.forget(text)
+        self.again.forget(text)
+
+    def back(self, text: str) -> None:
+        """The job was not taken up after all."""
+        window = self.again if text in self.again else self.fresh
+        window.back(text)
+
+    def windows(self) -> tuple[Window, Window]:
+        """Both of them."""
+        return self.fresh, self.again
+
+
+class Lanes:
+    """The waiting jobs, by handler."""
+
+    def __init__(self, handlers: Iterable[str]) -> None:
+        listed = list(handlers)
+        limit = min(
+            WINDOW_MAX, max(_WINDOW_MIN, TOTAL_MAX // max(1, len(listed)))
+        )
+        self.by_handler = {name: Lane(name, limit) for name in listed}
+
+    def __len__(self) -> int:
+        return sum(map(len, self.by_handler.values()))
+
+    def add(self, text: str, name: Name, handler: str) -> None:
+        """Take in a waiting job of a configured handler."""
+        self.by_handler[handler].add(text, name.runs)
+
+    def wants_scan(self) -> bool:
+        """Whether a window runs low while there is more on disk."""
+        return any(
+            window.wants_scan()
+            for lane in self.by_handler.values()
+            for window in lane.windows()
+        )
+
+    def begin_scan(self) -> None:
+        """Every waiting job is going to be added."""
+        for lane in self.by_handler.values():
+            for window in lane.windows():
+                window.begin_scan()
+
+    def end_scan(self) -> None:
+        """Every waiting job has been added."""
+        for lane in self.by_handler.values():
+            for window in lane.windows():
+                window.end_scan()
+
+
+class Timetable:
+    """The deferred jobs, by due time."""
+
+    def __init__(self, limit: int = WINDOW_MAX) -> None:
+        self._window = Window(limit)
+
+    def __len__(self) -> int:
+        return len(self._window)
+
+    def add(self, text: str, due_ns: int) -> None:
+        """Take in the deferred job *text*."""
+        self._window.add(names.b32(due_ns, names.TIME_CHARS) + text)
+
+    def next_due_ns(self) -> int | None:
+        """Wall clock at which the next job is due."""
+        key = self._window.peek()
+        return None if key is None else names.unb32(key[:names.TIME_CHARS])
+
+    def pop(self) -> str:
+        """Take out the job that is due next."""
+        key = self._window.pop()
+        self._window.forget(key)
+        return key[names.TIME_CHARS:]
+
+    def wants_scan(self) -> bool:
+        """Whether it runs low while there is more on disk."""
+        return self._window.wants_scan()
+
+    def begin_scan(self) -> None:
+        """Every deferred job is going to be added."""
+        self._window.begin_scan()
+
+    def end_scan(self) -> None:
+        """Every deferred job has been added."""
+        self._window.end_scan()

@@ -1,0 +1,242 @@
+# SPDX-License-Identifier: MIT
+"""
+Open a claimed job and judge it: the one read that decides what runs.
+
+Producers are untrusted and may still hold a descriptor of the file, so a
+document is read once, after the claim, and what was read is what runs.
+"""
+
+import errno
+import io
+import os
+import stat
+
+from spooler import fsops, jobread
+from spooler.errors import BadJob
+from spooler.jobread import Document
+from spooler.units import format_size
+
+#: A verified body up to this size is kept in memory, a larger one in an
+#: unlinked private file.
+MEMORY_MAX_BYTES = 1 << 20
+_COPY_BYTES = 1 << 20
+
+_KINDS = (
+    (stat.S_ISDIR, "a directory"),
+    (stat.S_ISLNK, "a symbolic link"),
+    (stat.S_ISFIFO, "a named pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+
+
+class Job:
+    """
+    A claimed job, judged and ready to run.
+
+    Attributes:
+        document: what it asks for; None for a payload.
+        size: bytes of the body or payload.
+    """
+
+    def __init__(
+        self,
+        document: Document | None,
+        size: int,
+        data: bytes | None,
+        fd: int | None,
+        offset: int = 0,
+    ) -> None:
+        self.document = document
+        self.size = size
+        self._data = data
+        self._fd = fd
+        self._offset = offset
+
+    def stdin_fd(self) -> int:
+        """
+        A descriptor that reads the body or payload from its start.
+
+        The caller closes it.  The large ones are never held in memory.
+        """
+        if self._fd is not None:
+            fd, self._fd = self._fd, None
+            os.lseek(fd, self._offset, os.SEEK_SET)
+            return fd
+        if not self._data:
+            return os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
+        fd = os.memfd_create("spool-body", os.MFD_CLOEXEC)
+        fsops.write_all(fd, self._data)
+        os.lseek(fd, 0, os.SEEK_SET)
+        return fd
+
+    def open(self) -> io.BufferedReader | io.BytesIO:
+        """The body or payload as a binary file."""
+        if self._data is not None:
+            return io.BytesIO(self._data)
+        return os.fdopen(self.stdin_fd(), "rb")
+
+    def read(self) -> bytes:
+        """The whole body or payload."""
+        if self._data is not None:
+            return self._data
+        with self.open() as file:
+            return file.read()
+
+    def close(self) -> None:
+        """Close what it holds open; may be called twice."""
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+
+def load(dir_fd: int, name: str, is_document: bool, max_size: int) -> Job:
+    """
+    Open the job file *name* in the directory *dir_fd* and judge it.
+
+    Args:
+        is_document: as the name tells; content is never sniffed.
+        max_size: bytes; a larger file is refused before a byte is read.
+
+    Returns:
+        The job; the caller closes it.
+
+    Raises:
+        BadJob: not a regular file, not readable, too large, or a document
+            that cannot be understood or was altered.
+        FileNotFoundError: somebody moved it away.
+        OSError: the spool is in trouble; the job is not at fault.
+    """
+    fd = _open(dir_fd, name)
+    keep = False
+    try:
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode):
+            raise BadJob(f"is {_kind(status.st_mode)}, not a regular file")
+        if status.st_size > max_size:
+            raise BadJob(
+                f"{format_size(status.st_size)} is over max_size ="
+                f" {format_size(max_size)} of spool.toml"
+            )
+        if not is_document:
+            keep = True
+            return Job(None, status.st_size, None, fd)
+        job = _load_document(fd, dir_fd, status.st_size)
+        keep = job._fd == fd
+        return job
+    finally:
+        if not keep:
+            os.close(fd)
+
+
+def peek(dir_fd: int, name: str) -> Document:
+    """
+    Read what the document *name* asks for, to schedule it.
+
+    A hint only: the document is read again, whole, after its claim.  Raises
+    as load does.
+    """
+    fd = _open(dir_fd, name)
+    try:
+        return peek_fd(fd)
+    finally:
+        os.close(fd)
+
+
+def peek_fd(fd: int) -> Document:
+    """The same for an open file, read from where it stands."""
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        raise BadJob("not a regular file")
+    start = fsops.read_upto(fd, jobread.HEADER_MAX_BYTES)
+    if jobread.is_json(start):
+        start += fsops.read_upto(fd, jobread.JSON_MAX_BYTES)
+        return jobread.parse_json(start)
+    return jobread.parse_header(start[:jobread.header_end(start)])
+
+
+def _open(dir_fd: int, name: str) -> int:
+    try:
+        return os.open(name, fsops.NOFOLLOW_READ, dir_fd=dir_fd)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise BadJob("is a symbolic link, not a regular file") from None
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.ENXIO):
+            raise
+        status = fsops.status(dir_fd, name)
+        if not stat.S_ISREG(status.st_mode):
+            raise BadJob(
+                f"is {_kind(status.st_mode)}, not a regular file"
+            ) from None
+        raise BadJob(
+            f"not readable by spoold (mode {status.st_mode & 0o7777:04o},"
+            f" owner uid {status.st_uid}); chmod g+r before dropping it, or"
+            " chmod and requeue"
+        ) from None
+
+
+def _kind(mode: int) -> str:
+    for test, words in _KINDS:
+        if test(mode):
+            return words
+    return "something else"
+
+
+def _load_document(fd: int, dir_fd: int, size: int) -> Job:
+    start = fsops.read_upto(fd, jobread.HEADER_MAX_BYTES)
+    if jobread.is_json(start):
+        if size > jobread.JSON_MAX_BYTES:
+            raise BadJob(
+                f"a JSON document has at most {jobread.JSON_MAX_BYTES} bytes;"
+                " put the data in a body"
+            )
+        data = start + fsops.read_upto(fd, jobread.JSON_MAX_BYTES)
+        document = jobread.parse_json(data)
+        body = document.body or b""
+        jobread.verify(document, len(body), None)
+        return Job(document, len(body), body, None)
+    end = jobread.header_end(start)
+    document = jobread.parse_header(start[:end])
+    if document.digest is None and document.length is None:
+        if size <= len(start):
+            return Job(document, len(start) - end, start[end:], None)
+        # Nothing was told of the body, so nothing about it is judged.
+        return Job(document, size - end, None, fd, end)
+    return _verified(fd, dir_fd, start, end, document)
+
+
+def _verified(
+    fd: int, dir_fd: int, start: bytes, end: int, document: Document
+) -> Job:
+    """Read the body to its end, hold it to its digest, keep what was read."""
+    digest = None
+    if document.digest is not None:
+        digest = jobread.new_digest(start[:end])
+        digest.update(start[end:])
+    body, copy, length = bytearray(start[end:]), None, len(start) - end
+    try:
+        while chunk := os.read(fd, _COPY_BYTES):
+            length += len(chunk)
+            if digest is not None:
+                digest.update(chunk)
+            if copy is None and length > MEMORY_MAX_BYTES:
+                copy = os.open(
+                    ".", os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600,
+                    dir_fd=dir_fd,
+                )
+                fsops.write_all(copy, bytes(body))
+                body.clear()
+            if copy is None:
+                body += chunk
+            else:
+                fsops.write_all(copy, chunk)
+        jobread.verify(
+            document, length, digest.hexdigest() if digest else None
+        )
+    except BaseException:
+        if copy is not None:
+            os.close(copy)
+        raise
+    if copy is not None:
+        return Job(document, length, None, copy)
+    return Job(document, length, bytes(body), None)

@@ -1,0 +1,255 @@
+# SPDX-License-Identifier: MIT
+"""
+The worker processes: started, fed, heard, replaced.
+
+Our own supervision, because the standard pools break or hang when a worker
+is killed.  Workers are started by exec, never forked from this process,
+which has threads.
+"""
+
+import collections
+import dataclasses
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from typing import Any
+
+from spooler.board import Board
+from spooler.config import Config
+from spooler.names import b32
+from spooler.wire import Unpacker, pack
+
+#: A worker that dies before it was ready is replaced after this, doubled
+#: each time: a broken interpreter must not be started in a loop.
+_RESPAWN_S = 0.5
+_RESPAWN_MAX_S = 30.0
+
+
+class Worker:
+    """
+    One worker process as the daemon sees it.
+
+    Attributes:
+        owner: what its claims carry.
+        kind: ``python`` or ``command``.
+        outstanding: hints it was given and has not answered, with their
+            handlers, oldest first.
+        counts: how many of them, by handler.
+        started: of commands: hint -> (active name, pid).
+        retiring: it gets no further jobs.
+        killed_for: why we killed it: ``timeout`` or ``killed``.
+    """
+
+    def __init__(
+        self,
+        owner: str,
+        kind: str,
+        process: "subprocess.Popen[bytes]",
+        sock: socket.socket,
+        board: Board,
+    ) -> None:
+        self.owner = owner
+        self.kind = kind
+        self.process = process
+        self.socket = sock
+        self.board = board
+        self.ready = False
+        self.retiring = False
+        self.killed_for: str | None = None
+        self.outstanding: collections.OrderedDict[str, str] = (
+            collections.OrderedDict()
+        )
+        self.counts: dict[str, int] = {}
+        self.started: dict[str, tuple[str, int]] = {}
+        self._unpacker = Unpacker()
+        self._unsent = bytearray()
+
+    def send(self, message: dict[str, Any]) -> None:
+        """Queue a message; never blocks."""
+        self._unsent += pack(message)
+        self.flush()
+
+    def flush(self) -> bool:
+        """Send what is queued; True if all is sent."""
+        while self._unsent:
+            try:
+                sent = self.socket.send(self._unsent)
+            except BlockingIOError:
+                return False
+            except OSError:
+                self._unsent.clear()  # it died; its exit tells
+                return True
+            del self._unsent[:sent]
+        return True
+
+    def receive(self) -> list[list[Any]] | None:
+        """The reports that arrived; None when the process is gone."""
+        try:
+            data = self.socket.recv(1 << 18)
+        except BlockingIOError:
+            return []
+        except ConnectionError:
+            return None
+        if not data:
+            return None
+        out = []
+        for message in self._unpacker.feed(data):
+            out += message.get("reports", ())
+        return out
+
+    def give(self, hints: list[str], handler: str) -> None:
+        """Hint at jobs; the worker claims them in this order."""
+        for hint in hints:
+            self.outstanding[hint] = handler
+        self.counts[handler] = self.counts.get(handler, 0) + len(hints)
+        self.send({"jobs": hints, "handler": handler})
+
+    def answered(self, hint: str) -> str | None:
+        """Strike off a hint; returns its handler, None if it was not ours."""
+        handler = self.outstanding.pop(hint, None)
+        if handler is not None:
+            self.counts[handler] -= 1
+            self.started.pop(hint, None)
+        return handler
+
+    def stop(self) -> None:
+        """Take up nothing more, finish what runs, exit."""
+        self.retiring = True
+        self.board.stop()
+        self.send({"stop": True})
+
+    def kill(self, why: str | None = None) -> None:
+        """End the process now."""
+        self.killed_for = self.killed_for or why
+        self.process.kill()
+
+    def close(self) -> None:
+        """Let go of a dead worker."""
+        self.socket.close()
+        self.board.close()
+
+
+@dataclasses.dataclass
+class Backoff:
+    """How long the start of a kind of worker has to wait."""
+
+    wait_s: float = 0.0
+    until: float = 0.0
+
+
+class Pool:
+    """All workers of one daemon."""
+
+    def __init__(
+        self, spool_path: str, instance: str, lock_fd: int, config: Config
+    ) -> None:
+        self._path = spool_path
+        self._instance = instance
+        self._lock_fd = lock_fd
+        self._made = 0
+        self.config = config
+        self.workers: dict[int, Worker] = {}  #: by socket descriptor
+        self._backoff = {"python": Backoff(), "command": Backoff()}
+
+    def start(self, kind: str) -> Worker | None:
+        """
+        Start a worker; None while starts of this kind are backing off.
+
+        Raises:
+            OSError: no process or descriptor to be had.
+        """
+        if time.monotonic() < self._backoff[kind].until:
+            return None
+        self._made = (self._made + 1) % 1024
+        owner = self._instance + b32(self._made, 2)
+        board_fd = Board.create()
+        ours, theirs = socket.socketpair()
+        try:
+            process = subprocess.Popen(
+                [
+                    sys.executable, "-m", "spooler.worker", kind,
+                    str(theirs.fileno()), str(board_fd), str(os.getpid()),
+                ],
+                pass_fds=(theirs.fileno(), board_fd, self._lock_fd),
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+            board = Board(board_fd)
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+            os.close(board_fd)
+        ours.setblocking(False)
+        worker = Worker(owner, kind, process, ours, board)
+        worker.send({
+            "owner": owner,
+            "spool": self._path,
+            "config": dataclasses.asdict(self.config),
+        })
+        self.workers[ours.fileno()] = worker
+        return worker
+
+    def of_kind(self, kind: str) -> list[Worker]:
+        """The live workers of a kind that may get jobs."""
+        return [
+            worker for worker in self.workers.values()
+            if worker.kind == kind and not worker.retiring
+        ]
+
+    def is_ready(self, worker: Worker) -> None:
+        """A worker came up: the next start need not wait."""
+        worker.ready = True
+        self._backoff[worker.kind] = Backoff()
+
+    def reap(self, worker: Worker) -> int:
+        """
+        Take a dead worker out.
+
+        Returns:
+            Its exit status, negative for a signal.
+        """
+        del self.workers[worker.socket.fileno()]
+        worker.close()
+        try:
+            code = worker.process.wait(1)
+        except subprocess.TimeoutExpired:
+            # It closed its socket and lives: not one of ours any more.
+            worker.process.kill()
+            code = worker.process.wait()
+        if not worker.ready:
+            backoff = self._backoff[worker.kind]
+            backoff.wait_s = min(
+                _RESPAWN_MAX_S, max(_RESPAWN_S, backoff.wait_s * 2)
+            )
+            backoff.until = time.monotonic() + backoff.wait_s
+        return code
+
+    def respawn_wait_s(self, kind: str) -> float:
+        """Seconds until a worker of this kind may be started."""
+        return max(0.0, self._backoff[kind].until - time.monotonic())
+
+    def renew(self, config: Config) -> None:
+        """Let every worker finish and exit; new ones get *config*."""
+        self.config = config
+        for worker in self.workers.values():
+            worker.stop()
+
+    def kill_all(self) -> None:
+        """End every worker now."""
+        for worker in self.workers.values():
+            worker.kill()
+
+
+def describe_exit(code: int) -> str:
+    """A worker's exit in words."""
+    if code < 0:
+        try:
+            return f"killed by {signal.Signals(-code).name}"
+        except ValueError:
+            return f"killed by signal {-code}"
+    return f"exited with status {code}"

@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: MIT
+"""Run Python handlers, one job at a time, in a worker process."""
+
+import json
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from spooler import fsops, settle
+from spooler.board import Board
+from spooler.errors import Defer, Fail
+from spooler.handlers import JobContext, Loaded, LoadError
+from spooler.settle import Outcome
+from spooler.states import State
+from spooler.text import inert
+from spooler.worker import Link, Task
+
+VALUE_MAX_BYTES = 1 << 20
+TRACEBACK_MAX_CHARS = 64 << 10
+_REPORT_EVERY_S = 0.005
+
+
+class JobTimeout(BaseException):
+    """
+    Raised in a handler whose time is up.
+
+    Not an Exception, so that ``except Exception`` does not swallow it.
+    """
+
+
+class Capture:
+    """Standard output and error of the handlers, in files of this worker."""
+
+    def __init__(self, link: Link) -> None:
+        self._fd = link.spool.fds[State.ACTIVE]
+        self._owner = link.owner
+        for target, kind in ((1, "out"), (2, "err")):
+            self._open(target, kind)
+
+    def _open(self, target: int, kind: str) -> None:
+        name = f"{self._owner}.{kind}"
+        fsops.unlink(self._fd, name)
+        fd = os.open(
+            name, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_APPEND,
+            0o640, dir_fd=self._fd,
+        )
+        os.dup2(fd, target)
+        os.close(fd)
+
+    def collect(self, stem: str, limit: int) -> tuple[int, int]:
+        """
+        Give what was written since the last call to the job *stem*.
+
+        Returns:
+            Bytes of standard output and of standard error.
+        """
+        sizes = []
+        for target, stream, kind in (
+            (1, sys.stdout, "out"), (2, sys.stderr, "err")
+        ):
+            try:
+                stream.flush()
+            except (OSError, ValueError):
+                pass  # the handler closed it, or the disk is full
+            size = os.fstat(target).st_size
+            if size:
+                if size > limit:
+                    os.ftruncate(target, limit)
+                    size = limit
+                fsops.rename(
+                    self._fd, f"{self._owner}.{kind}",
+                    self._fd, f"{stem}.{kind}",
+                )
+                self._open(target, kind)
+            sizes.append(size)
+        return sizes[0], sizes[1]
+
+    def close(self) -> None:
+        """Remove the files; they are empty between jobs."""
+        for kind in ("out", "err"):
+            fsops.unlink(self._fd, f"{self._owner}.{kind}")
+
+
+class Runner:
+    """Runs one Python job after the other."""
+
+    def __init__(self, link: Link, board: Board) -> None:
+        self._link = link
+        self._board = board
+        self._capture = Capture(link)
+        self._loaded: dict[str, Loaded] = {}
+        signal.signal(signal.SIGALRM, _on_alarm)
+
+    def run(self, hints: list[str], handler: str) -> None:
+        """Run the jobs of one batch, in order."""
+        link, board = self._link, self._board
+        for hint in hints:
+            if board.stopping():
+                break  # nothing of the rest was claimed
+            board.begin(hint, time.monotonic_ns())
+            task = link.take(hint, handler)
+            if task is not None:
+                outcome = self._run(task)
+                link.settle(task, outcome)
+            link.flush(_REPORT_EVERY_S)
+        board.end()
+        link.report("idle")
+        link.flush()
+
+    def close(self) -> None:
+        """Leave nothing behind."""
+        self._capture.close()
+
+    def _run(self, task: Task) -> Outcome:
+        limit = task.timeout_s
+        value, raised = None, None
+        try:
+            loaded = self._load(task)
+            if limit is not None:
+                hard = limit + task.handler.kill_after_s
+                self._board.begin(task.hint, task.clock_ns, int(hard * 1e9))
+                signal.setitimer(signal.ITIMER_REAL, limit)
+            try:
+                value = loaded.call(task.job, self._context(task))
+                if value is not None:
+                    value = _checked(value)
+            finally:
+                if limit is not None:
+                    signal.setitimer(signal.ITIMER_REAL, 0)
+        except BaseException as error:  # noqa: B902 - a handler may raise all
+            raised = error
+        micros = (time.monotonic_ns() - task.clock_ns) // 1000
+        out, err = self._capture.collect(
+            task.name.stem, task.handler.output_limit
+        )
+        if raised is None:
+            return Outcome(
+                settle.DONE, "ok", task.started_ns, micros, value=value,
+                out_bytes=out, err_bytes=err, tags=task.tags,
+            )
+        effect, kind, text, delay_s, trace = _judge(raised, limit)
+        return Outcome(
+            effect, kind, task.started_ns, micros, text=text,
+            delay_s=delay_s, traceback=trace, out_bytes=out, err_bytes=err,
+            tags=task.tags,
+        )
+
+    def _load(self, task: Task) -> Loaded:
+        name = task.handler.name
+        loaded = self._loaded.get(name)
+        if loaded is None:
+            loaded = self._loaded[name] = Loaded(task.handler)
+        return loaded
+
+    def _context(self, task: Task) -> Callable[[], JobContext]:
+        def context() -> JobContext:
+            path = os.path.join(
+                self._link.spool.path, State.ACTIVE.value, task.active
+            )
+            return JobContext(
+                task.name, task.handler.name, task.max_attempts, path,
+                task.job,
+            )
+
+        return context
+
+
+def _on_alarm(_signal: int, _frame: object) -> None:
+    raise JobTimeout
+
+
+def _checked(value: Any) -> Any:
+    """Raise TypeError or ValueError for a value that is not JSON."""
+    size = len(json.dumps(value, allow_nan=False))
+    if size > VALUE_MAX_BYTES:
+        raise ValueError(
+            f"returned {size} bytes of JSON, {VALUE_MAX_BYTES} is the limit;"
+            " write it to a file and return its name"
+        )
+    return value
+
+
+def _judge(
+    error: BaseException, limit: float | None
+) -> tuple[str, str, str, float | None, str | None]:
+    """Effect, kind, text, delay and traceback for what a handler raised."""
+    text = inert(str(error), 500)
+    if isinstance(error, Defer):
+        return settle.DEFER, "defer", text, error.delay_s, None
+    if isinstance(error, Fail):
+        return settle.FAIL, "fail", text, None, None
+    if isinstance(error, JobTimeout):
+        text = f"timed out after {limit:g}s" if limit else "timed out"
+        return settle.RETRY, "timeout", text, None, _trace(error)
+    if isinstance(error, LoadError):
+        cause = error.__cause__
+        return settle.RETRY, "start", text, None, _trace(cause or error)
+    kind = type(error).__name__
+    text = f"{kind}: {text}" if text else kind
+    return settle.RETRY, "error", text, None, _trace(error)
+
+
+def _trace(error: BaseException) -> str:
+    # The frames of this module say nothing about the handler.
+    frames = error.__traceback__
+    here = __file__, sys.modules[Loaded.__module__].__file__
+    while frames is not None and frames.tb_next is not None:
+        if frames.tb_frame.f_code.co_filename not in here:
+            break
+        frames = frames.tb_next
+    text = "".join(traceback.format_exception(type(error), error, frames))
+    return text[-TRACEBACK_MAX_CHARS:]
+
+
+def run(
+    link: Link, board_fd: int, messages: list[dict[str, Any]] | None
+) -> None:
+    """Serve the daemon until it says stop or is gone."""
+    board = Board(board_fd)
+    os.close(board_fd)
+    runner = Runner(link, board)
+    link.report("ready")
+    link.flush()
+    while messages is not None:
+        for message in messages:
+            if "stop" in message or board.stopping():
+                runner.close()
+                return
+            runner.run(message["jobs"], message["handler"])
+        messages = link.receive()
+    runner.close()

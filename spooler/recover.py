@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: MIT
+"""
+Put right what a dead daemon or worker left behind.
+
+Idempotent, and may itself be killed at any point: every step is one move.
+"""
+
+import difflib
+import os
+import time
+from collections.abc import Callable
+
+from spooler import fsops, jobload, names, settle
+from spooler.config import Config, Router
+from spooler.errors import BadJob
+from spooler.names import Name
+from spooler.settle import Outcome, Settled
+from spooler.spool import Spool
+from spooler.states import State
+
+
+def orphans(
+    spool: Spool, is_dead: Callable[[str], bool]
+) -> list[tuple[str, Name]]:
+    """The jobs in ``active/`` whose owner is dead, by *is_dead*(owner)."""
+    known: dict[str, bool] = {}
+    out = []
+    for entry in spool.scan(State.ACTIVE):
+        name = names.parse(entry.name)
+        if name is None:
+            continue
+        owner = name.owner
+        if owner not in known:
+            known[owner] = is_dead(owner)
+        if known[owner]:
+            out.append((entry.name, name))
+    return out
+
+
+def recover(
+    spool: Spool, config: Config, active: str, name: Name
+) -> tuple[State, str | None]:
+    """
+    Send an orphan back to ``incoming/``, or to ``failed/`` if it is out of
+    attempts: it may be what killed its owner.
+
+    The run it was in counts, in the name, since its claim.
+
+    Returns:
+        Its new state and name; the name is None if it was gone.
+    """
+    handler = config.handlers.get(Router(config).handler_of(name) or "")
+    limit = _attempts(spool, active, name) or (
+        handler.attempts if handler else 1
+    )
+    # Runs that did not count are in the record, which only a job of several
+    # runs can have.
+    uncounted = 0
+    if name.runs > 1:
+        record = settle.read_record(spool, State.DEFERRED, name.stem)
+        if record is not None:
+            uncounted = sum(not run.counted for run in record.runs)
+    if name.runs - uncounted < limit:
+        return State.INCOMING, spool.recover(active)
+    settled = settle.settle(
+        spool, active,
+        Outcome(
+            settle.FAIL, "lost", time.time_ns(), 0,
+            text="interrupted: its worker or spoold died during the run",
+        ),
+        handler, limit, config.durability != "relaxed", time.time_ns(), 0.0,
+    )
+    return settled.state, settled.name
+
+
+def lost(
+    spool: Spool, config: Config, active: str, name: Name, outcome: Outcome
+) -> Settled:
+    """File the run of a job whose worker died under a living daemon."""
+    handler = config.handlers.get(Router(config).handler_of(name) or "")
+    return settle.settle(
+        spool, active, outcome, handler, _attempts(spool, active, name),
+        config.durability != "relaxed", time.time_ns(), 1.0,
+    )
+
+
+def _attempts(spool: Spool, active: str, name: Name) -> int | None:
+    """The job's own wish, as its document tells."""
+    if not name.is_document:
+        return None
+    try:
+        return jobload.peek(spool.fds[State.ACTIVE], active).attempts
+    except (BadJob, FileNotFoundError):
+        return None
+
+
+def tidy(spool: Spool, is_dead: Callable[[str], bool]) -> None:
+    """Remove capture files and work directories of dead owners."""
+    active_fd = spool.fds[State.ACTIVE]
+    jobs, sidecars, captures = set(), [], []
+    for entry in spool.scan(State.ACTIVE):
+        name = names.parse(entry.name)
+        split = names.stem_of(entry.name)
+        if name is not None:
+            jobs.add(name.stem)
+        elif split is not None:
+            sidecars.append((split[0], entry.name))
+        elif is_capture(entry.name):
+            captures.append(entry.name)
+    for stem, sidecar in sidecars:
+        if stem not in jobs:
+            fsops.unlink(active_fd, sidecar)
+    for capture in captures:
+        if is_dead(capture[:names.OWNER_CHARS]):
+            fsops.unlink(active_fd, capture)
+    work_fd = fsops.open_dir("work", spool.private_fd)
+    try:
+        for work in fsops.listed(work_fd):
+            if is_dead(work.partition("-")[0]):
+                try:
+                    fsops.remove_tree(work_fd, work)
+                except OSError:
+                    pass  # a handler made it unremovable; check says so
+    finally:
+        os.close(work_fd)
+
+
+def is_capture(entry: str) -> bool:
+    """Whether it is the output file of a Python worker between jobs."""
+    owner, dot, kind = entry.partition(".")
+    return (
+        len(owner) == names.OWNER_CHARS
+        and not owner.strip(names.DIGITS)
+        and kind in ("out", "err")
+    )
+
+
+def judge_unroutable(spool: Spool, config: Config, active: str) -> Outcome:
+    """Say why no handler can run the claimed job *active*."""
+    name = names.parse(active)
+    assert name is not None
+    handler = Router(config).handler_of(name)
+    kind, text = "unknown-handler", f"unknown handler '{handler}'"
+    if name.told_handler is None:
+        kind = "no-handler"
+        text = "no handler: no pattern matches its name and no default is set"
+        if handler is not None:
+            text = f"no handler '{handler}' is configured"
+    elif handler is None:
+        # A dropped document nothing could be read from: judge it again.
+        kind, text = "bad", "cannot be read"
+        try:
+            document = jobload.peek(spool.fds[State.ACTIVE], active)
+            text = f"was rewritten to ask for {document.handler!r}"
+        except BadJob as error:
+            text = str(error)
+        except FileNotFoundError:
+            pass
+    else:
+        close = difflib.get_close_matches(handler, list(config.handlers), 1)
+        if close:
+            text += f", did you mean '{close[0]}'?"
+        text += "; add it to spool.toml, reload, requeue"
+    return Outcome(settle.FAIL, kind, time.time_ns(), 0, text=text)

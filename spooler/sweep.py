@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: MIT
+"""
+Scans of ``incoming/`` and ``deferred/``, in slices.
+
+A scan of a million entries takes a second; done in slices, events, reports
+and signals are served in between.
+"""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+
+from spooler.spool import Spool
+from spooler.states import State
+
+SLICE = 1000
+#: A scan may take this share of the time, so that rescans of a huge
+#: directory do not become the daemon's main work.
+_SHARE = 20
+#: Clocks of directories tick no finer than this.
+_CLOCK_SLACK_NS = 100_000_000
+
+
+class Sweep:
+    """
+    Scans one directory again and again.
+
+    Attributes:
+        complete: whether a whole scan has ever been made.
+    """
+
+    def __init__(
+        self,
+        spool: Spool,
+        state: State,
+        begin: Callable[[], None],
+        take: Callable[[str, bool], None],
+        end: Callable[[], None],
+    ) -> None:
+        self._spool = spool
+        self._state = state
+        self._begin, self._take, self._end = begin, take, end
+        self._slices: Iterator[None] | None = None
+        self._next_at = 0.0
+        self._seen_mtime_ns = 0
+        self.complete = False
+
+    @property
+    def running(self) -> bool:
+        """Whether a scan is under way."""
+        return self._slices is not None
+
+    def request(self) -> None:
+        """Scan soon, whatever the timer says."""
+        self._next_at = 0.0
+        self._seen_mtime_ns = 0
+
+    def step(self, every_s: float) -> None:
+        """
+        Do one slice of a scan under way, or begin one that is due.
+
+        Args:
+            every_s: between scans.
+
+        Raises:
+            OSError: the directory cannot be read; the scan is begun anew
+                the next time.
+        """
+        now = time.monotonic()
+        if self._slices is None:
+            if now < self._next_at:
+                return
+            if not self._changed():
+                self._next_at = now + every_s
+                return
+            self._slices = self._scan(every_s)
+        try:
+            next(self._slices, None)
+        except OSError:
+            self._slices = None
+            self._next_at = now + 1.0
+            self._seen_mtime_ns = 0
+            raise
+
+    def wait_s(self) -> float:
+        """Seconds until the next step is of use."""
+        if self._slices is not None:
+            return 0.0
+        return max(0.0, self._next_at - time.monotonic())
+
+    def _changed(self) -> bool:
+        fd = self._spool.fds[self._state]
+        return os.fstat(fd).st_mtime_ns != self._seen_mtime_ns
+
+    def _scan(self, every_s: float) -> Iterator[None]:
+        started = time.monotonic()
+        mtime_ns = os.fstat(self._spool.fds[self._state]).st_mtime_ns
+        if time.time_ns() - mtime_ns < _CLOCK_SLACK_NS:
+            mtime_ns = 0  # a later change may leave the same stamp
+        self._begin()
+        for number, entry in enumerate(self._spool.scan(self._state), 1):
+            self._take(entry.name, entry.is_dir(follow_symlinks=False))
+            if number % SLICE == 0:
+                yield
+        self._end()
+        self.complete = True
+        self._seen_mtime_ns = mtime_ns
+        took = time.monotonic() - started
+        self._next_at = time.monotonic() + max(every_s, _SHARE * took)
+        self._slices = None

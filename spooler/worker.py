@@ -1,0 +1,245 @@
+# SPDX-License-Identifier: MIT
+"""
+A worker process: takes hints from the daemon, claims, runs, settles.
+
+This module is what both kinds share: the link to the daemon, and the way
+from a hint to a judged job.  ``pyrunner`` runs Python handlers one at a
+time, ``cmdrunner`` many commands at once.
+"""
+
+import ctypes
+import dataclasses
+import gc
+import os
+import random
+import signal
+import socket
+import sys
+import time
+from typing import Any
+
+from spooler import fsops, jobload, settle
+from spooler.config import Config, Handler, Router
+from spooler.errors import BadJob
+from spooler.jobload import Job
+from spooler.names import Name, parse
+from spooler.settle import Outcome
+from spooler.spool import Spool
+from spooler.states import State
+from spooler.wire import Unpacker, pack
+
+_PR_SET_PDEATHSIG = 1
+_RECEIVE_BYTES = 1 << 18
+
+
+@dataclasses.dataclass
+class Task:
+    """A claimed and judged job on its way through a worker."""
+
+    hint: str
+    active: str
+    name: Name
+    handler: Handler
+    job: Job
+    started_ns: int
+    clock_ns: int
+
+    @property
+    def max_attempts(self) -> int:
+        """The job's own wish, or the handler's setting."""
+        document = self.job.document
+        wish = document.attempts if document is not None else None
+        return wish or self.handler.attempts
+
+    @property
+    def timeout_s(self) -> float | None:
+        """The job's own wish, or the handler's setting."""
+        document = self.job.document
+        wish = document.timeout_s if document is not None else None
+        return wish if wish is not None else self.handler.timeout_s
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """Of the document."""
+        document = self.job.document
+        return tuple(document.tags) if document is not None else ()
+
+
+class Link:
+    """A worker's side of the socket to the daemon, and its spool."""
+
+    def __init__(self, sock: socket.socket, hello: dict[str, Any]) -> None:
+        self.socket = sock
+        self.unpacker = Unpacker()
+        self.owner: str = hello["owner"]
+        self.spool = Spool(hello["spool"])
+        self.config = config_of(hello["config"])
+        self.router = Router(self.config)
+        self.durable = self.config.durability != "relaxed"
+        self.random = random.Random()
+        self._reports: list[list[Any]] = []
+        self._reported_at = time.monotonic()
+
+    def receive(self) -> list[dict[str, Any]] | None:
+        """Wait for messages; None when the daemon is gone."""
+        try:
+            data = self.socket.recv(_RECEIVE_BYTES)
+        except ConnectionError:
+            return None
+        return self.unpacker.feed(data) if data else None
+
+    def report(self, *fields: Any) -> None:
+        """Queue one line of report; flush sends it."""
+        self._reports.append(list(fields))
+
+    def flush(self, after_s: float = 0.0) -> None:
+        """Send what was reported, unless the last was *after_s* ago."""
+        now = time.monotonic()
+        if self._reports and now - self._reported_at >= after_s:
+            try:
+                self.socket.sendall(pack({"reports": self._reports}))
+            except ConnectionError:
+                pass  # the daemon died; the verdicts are on disk
+            self._reports.clear()
+            self._reported_at = now
+
+    def take(self, hint: str, handler_name: str) -> Task | None:
+        """
+        Claim the job *hint* and judge it.
+
+        Returns:
+            None if somebody else has it, or if it was a bad job, which is
+            then in ``failed/`` and reported.
+
+        Raises:
+            OSError: the spool is in trouble; the job waits or is active.
+        """
+        active = self.spool.claim(hint, self.owner)
+        if active is None:
+            self.report("taken", hint)
+            return None
+        clock_ns = time.monotonic_ns()
+        started_ns = time.time_ns()
+        name = parse(active)
+        assert name is not None
+        handler = self.config.handlers[handler_name]
+        try:
+            job = jobload.load(
+                self.spool.fds[State.ACTIVE], active, name.is_document,
+                self.config.max_size,
+            )
+            document = job.document
+            if document is not None and document.handler != handler_name:
+                job.close()
+                raise BadJob(
+                    f"asks for handler {document.handler!r} but was filed"
+                    f" for {handler_name!r}: altered after it was dropped"
+                )
+        except BadJob as error:
+            micros = (time.monotonic_ns() - clock_ns) // 1000
+            outcome = Outcome(
+                settle.FAIL, "bad", started_ns, micros, text=str(error)
+            )
+            self._file(hint, active, outcome, handler, None)
+            return None
+        except FileNotFoundError:
+            self.report("taken", hint)
+            return None
+        return Task(hint, active, name, handler, job, started_ns, clock_ns)
+
+    def settle(self, task: Task, outcome: Outcome) -> None:
+        """
+        File the verdict of *task* and report it.
+
+        A full disk or the like keeps the job in ``active/``: the daemon is
+        told and tries again.
+        """
+        task.job.close()
+        self._file(
+            task.hint, task.active, outcome, task.handler, task.max_attempts
+        )
+
+    def _file(
+        self,
+        hint: str,
+        active: str,
+        outcome: Outcome,
+        handler: Handler,
+        max_attempts: int | None,
+    ) -> None:
+        settled = settle.settle(
+            self.spool, active, outcome, handler, max_attempts, self.durable,
+            time.time_ns(), self.random.random(),
+        )
+        self.report(
+            "settled", hint, settled.state.value, settled.name,
+            outcome.micros, settle.describe(
+                outcome.kind, outcome.status, outcome.text
+            ) if settled.state is not State.DONE else "",
+        )
+
+
+def config_of(fields: dict[str, Any]) -> Config:
+    """Rebuild the Config a daemon sent with dataclasses.asdict."""
+    handlers = {}
+    for name, keys in fields["handlers"].items():
+        lists = {key: tuple(keys[key]) for key in ("command", "match")}
+        env = tuple((key, value) for key, value in keys["env"])
+        handlers[name] = Handler(**{**keys, **lists, "env": env})
+    return Config(**{**fields, "handlers": handlers})
+
+
+def die_with_parent(parent_pid: int) -> None:
+    """
+    Ask the kernel to kill this process when the daemon dies.
+
+    Its jobs are then free for recovery at once, and none runs on unseen.
+    """
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent_pid:
+        os._exit(1)  # RACE: it died before the call
+
+
+def main() -> None:
+    """``python -m spooler.worker KIND SOCKET_FD BOARD_FD PARENT_PID``."""
+    # The loaded module is "__main__"; the runners import it by its name.
+    from spooler import cmdrunner, pyrunner
+    from spooler.worker import Link
+
+    kind, sock_fd, board_fd, parent = sys.argv[1], *map(int, sys.argv[2:5])
+    if kind == "python":
+        die_with_parent(parent)  # cmdrunner ends its commands first
+    for fd in map(int, os.listdir("/proc/self/fd")):
+        if fd > 2:
+            try:
+                os.set_inheritable(fd, False)  # nothing of ours reaches a job
+            except OSError:
+                pass  # the descriptor of the listing itself
+    os.umask(0o027)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sock = socket.socket(fileno=sock_fd)
+    unpacker = Unpacker()
+    messages: list[dict[str, Any]] = []
+    while not messages:
+        data = sock.recv(_RECEIVE_BYTES)
+        if not data:
+            return
+        messages = unpacker.feed(data)
+    link = Link(sock, messages.pop(0))
+    link.unpacker = unpacker
+    gc.collect()
+    gc.freeze()
+    if kind == "python":
+        pyrunner.run(link, board_fd, messages)
+    else:
+        cmdrunner.run(link, messages)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except OSError as error:
+        # The spool is in trouble: the daemon sees the exit, says so and
+        # starts another worker once the trouble is over.
+        print(f"worker: {fsops.why(error)}", file=sys.stderr)
+        sys.exit(1)
