@@ -7,6 +7,7 @@ Idempotent, and may itself be killed at any point: every step is one move.
 
 import difflib
 import os
+import random
 import time
 from collections.abc import Callable
 
@@ -80,7 +81,7 @@ def lost(
     handler = config.handlers.get(Router(config).handler_of(name) or "")
     return settle.settle(
         spool, active, outcome, handler, _attempts(spool, active, name),
-        config.durability != "relaxed", time.time_ns(), 1.0,
+        config.durability != "relaxed", time.time_ns(), random.random(),
     )
 
 

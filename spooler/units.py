@@ -55,6 +55,8 @@ def format_duration(seconds: float) -> str:
     """Write seconds with two units at most: ``4ms``, ``6m12s``, ``2d3h``."""
     if seconds < 0:
         return "-" + format_duration(-seconds)
+    if seconds < 0.01:
+        return f"{seconds * 1000:.1f}ms".replace(".0ms", "ms")
     if seconds < 1:
         return f"{seconds * 1000:.0f}ms"
     if seconds < 10:

@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: MIT
+"""What the verbs share: opening, selecting, rendering."""
+
+import json
+import shutil
+import sys
+import time
+from collections.abc import Iterable
+from typing import Any
+
+import click
+
+from spooler import configfile, control, units, view
+from spooler.cli.app import say
+from spooler.config import Config, Router
+from spooler.errors import EX_USAGE, ConfigError, SpoolError
+from spooler.spool import Spool
+from spooler.states import FLOW, State
+from spooler.text import inert
+from spooler.view import Details, JobView
+
+WORDS = {state.word: state for state in FLOW}
+UNFINISHED = (State.HELD, State.INCOMING, State.DEFERRED, State.ACTIVE)
+_COLORS = {
+    State.DONE: "green", State.FAILED: "red", State.ACTIVE: "blue",
+    State.DEFERRED: "yellow", State.HELD: "magenta",
+}
+
+
+class Duration(click.ParamType[float]):
+    """A duration option: seconds."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        """Read 90s, 1h30m, 2d."""
+        try:
+            return units.parse_duration(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class Moment(click.ParamType[int]):
+    """A moment option: ns of the wall clock."""
+
+    name = "moment"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int:
+        """Read RFC 3339 or @epoch."""
+        try:
+            return units.parse_moment(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+def states_of(words: Iterable[str], default: Iterable[State]) -> list[State]:
+    """The states a person named; SpoolError for a word that is none."""
+    listed = list(words)
+    if not listed:
+        return list(default)
+    if "all" in listed:
+        return list(FLOW)
+    for word in listed:
+        if word not in WORDS:
+            raise SpoolError(
+                f"no state {inert(word)!r}; the states are"
+                f" {', '.join(WORDS)} and all", EX_USAGE,
+            )
+    return [WORDS[word] for word in listed]
+
+
+def load_config(spool: Spool) -> Config:
+    """The spool's configuration; an empty one if it cannot be read."""
+    try:
+        return configfile.load(spool.path)
+    except ConfigError as error:
+        say(f"warning: {error}")
+        return Config()
+
+
+class Teller:
+    """Tells handler and attempts of a job, for all verbs alike."""
+
+    def __init__(self, spool: Spool) -> None:
+        self._config = load_config(spool)
+        self._router = Router(self._config)
+
+    def handler(self, job: JobView) -> str | None:
+        """The handler's name, by name or by route; None if none."""
+        if job.name is None:
+            if job.entry.endswith(".job"):
+                return None  # in the document, which spoold reads
+            return self._router.route(job.entry)
+        return self._router.handler_of(job.name)
+
+    def max_attempts(self, job: JobView) -> int | None:
+        """Of its handler; None if that is not known."""
+        handler = self._config.handlers.get(self.handler(job) or "")
+        return handler.attempts if handler else None
+
+    def json(self, job: JobView, more: Details) -> dict[str, Any]:
+        """The job as --json shows it."""
+        return view.to_json(
+            job, self.handler(job), self.max_attempts(job), more
+        )
+
+
+def emit(fields: dict[str, Any]) -> None:
+    """Print one JSON line."""
+    click.echo(json.dumps(fields, ensure_ascii=False))
+
+
+def ask_status(spool: Spool) -> dict[str, Any] | None:
+    """The running daemon's word; None if none runs or none may ask."""
+    try:
+        return control.ask(spool.private_fd, {"verb": "status"})
+    except (TimeoutError, OSError):
+        return None
+
+
+def info(
+    job: JobView, more: Details, daemon: dict[str, Any] | None,
+    handler: str | None,
+) -> str:
+    """Why a job waits or failed, in one line."""
+    why = view.reason(job, more)
+    text = why["text"] if why else ""
+    name = job.name
+    if job.state is State.DEFERRED and name and name.due_ns is not None:
+        wait = name.due_ns / units.NS - time.time()
+        due = f"in {units.format_duration(wait)}" if wait > 0 else "due now"
+        return f"{due}; {text}" if text else due
+    if job.state is State.INCOMING:
+        if daemon is None:
+            return "spoold is not running"
+        limit = daemon["limits"].get(handler or "")
+        if limit and limit[0] >= limit[1]:
+            return f"handler at its limit {limit[0]}/{limit[1]}"
+    if job.state is State.DONE and name and name.micros is not None:
+        return f"in {units.format_duration(name.micros / 1e6)}"
+    return text
+
+
+def shown_name(job: JobView) -> str:
+    """The dropped name for a person, or nothing."""
+    return inert(job.dropped_name) if job.dropped_name else ""
+
+
+def table(
+    header: tuple[str, ...], rows: list[tuple[str, ...]], colors: list[Any]
+) -> None:
+    """
+    Print aligned columns; the last is cut at a terminal's width.
+
+    Args:
+        colors: per row, the state whose colour its word gets.
+    """
+    widths = [
+        max(len(row[column]) for row in [header, *rows])
+        for column in range(len(header))
+    ]
+    room = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
+    for row, state in zip([header, *rows], [None, *colors]):
+        cells = [cell.ljust(width) for cell, width in zip(row, widths)]
+        last = row[-1]
+        used = sum(widths[:-1]) + 2 * (len(widths) - 1)
+        if room and used + len(last) > room:
+            last = last[:max(0, room - used - 3)] + "..."
+        cells[-1] = last
+        if state is not None:
+            index = header.index("STATE")
+            cells[index] = click.style(cells[index], fg=_COLORS.get(state))
+        click.echo("  ".join(cells).rstrip())

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: MIT
+"""``spoolctl [-C SPOOL] submit [-p PRI] HANDLER [ARG...]``, and no more."""
+
+import os
+import sys
+
+from spooler import client, names
+from spooler.errors import EX_NOPERM, EX_USAGE, SpoolError, SubmitUnknown
+
+SYSTEM_SPOOL = "/var/spool/spooler/default"
+
+
+def spool_path(chosen: str | None) -> str:
+    """The spool meant: -C, $SPOOL_DIR, the system's, or the user's own."""
+    path = chosen or os.environ.get("SPOOL_DIR")
+    if path:
+        return path
+    if os.path.isdir(SYSTEM_SPOOL):
+        return SYSTEM_SPOOL
+    state = os.environ.get("XDG_STATE_HOME") or os.path.expanduser(
+        "~/.local/state"
+    )
+    return os.path.join(state, "spooler", "default")
+
+
+def submit(words: list[str]) -> int | None:
+    """
+    Do a plain submit.
+
+    Returns:
+        Its exit status; None if *words* ask for anything else.
+    """
+    chosen, priority = None, names.DEFAULT_PRIORITY
+    if words[:1] == ["-C"] and len(words) > 1:
+        chosen, words = words[1], words[2:]
+    if words[:1] != ["submit"]:
+        return None
+    words = words[1:]
+    if words[:1] == ["-p"] and len(words) > 1:
+        if len(words[1]) != 1 or words[1] not in "0123456789":
+            return None
+        priority, words = int(words[1]), words[2:]
+    if not words or any(word.startswith("-") for word in words):
+        return None
+    return submit_one(
+        spool_path(chosen), words[0], tuple(words[1:]), priority
+    )
+
+
+def submit_one(
+    path: str, handler: str, args: tuple[str, ...], priority: int
+) -> int:
+    """Submit, print the id or what is wrong; returns the exit status."""
+    try:
+        with client.Client(path) as producer:
+            job_id = producer.submit(handler, *args, priority=priority)
+    except SubmitUnknown as error:
+        say(str(error))
+        return error.status
+    except SpoolError as error:
+        say(str(error))
+        return error.status
+    except ValueError as error:
+        say(str(error))
+        return EX_USAGE
+    except PermissionError:
+        say(f"{path}: you may not submit here; join the spool's group")
+        return EX_NOPERM
+    try:
+        print(job_id, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    return 0
+
+
+def say(text: str) -> None:
+    """Talk to a person: on standard error, without escapes."""
+    safe = "".join(c if c.isprintable() else "?" for c in text)
+    print(f"spoolctl: {safe}", file=sys.stderr)

@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: MIT
+"""Send finished jobs back to run anew."""
+
+from typing import Any
+
+import click
+
+from spooler.cli.select import Steering, forget, steering_options
+from spooler.spool import Spool
+from spooler.states import State
+from spooler.view import JobView
+
+
+@click.command("requeue")
+@steering_options
+@click.pass_obj
+def command(path: str, /, **typed: Any) -> int:
+    """
+    Run failed or done jobs again, as if they were new.
+
+    \b
+    spoolctl requeue 1hq2v
+    spoolctl requeue --all -H mail --since 2h
+    spoolctl ls failed -q | spoolctl requeue -
+    """
+
+    def move(spool: Spool, job: JobView) -> bool:
+        if spool.requeue(job.state, job.entry) is None:
+            return False
+        forget(spool, job)
+        return True
+
+    return Steering(**typed).run(path, ("requeue",), (State.FAILED,), move)

@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: MIT
+"""Which jobs a verb is for: named ones, or all that filters leave."""
+
+import dataclasses
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import click
+
+from spooler import settle, units, view
+from spooler.cli.app import say
+from spooler.cli.common import Duration, Teller, states_of
+from spooler.errors import EX_FAILED, EX_USAGE, SpoolError
+from spooler.spool import Spool
+from spooler.states import State, sources
+from spooler.view import JobView
+
+
+@dataclasses.dataclass(frozen=True)
+class Selection:
+    """Which jobs a verb is for: the filters of a listing."""
+
+    handler: str | None = None
+    since_s: float | None = None
+    older_than_s: float | None = None
+
+    def matches(self, job: JobView, teller: Teller) -> bool:
+        """Whether a job is among them."""
+        if self.handler is not None and teller.handler(job) != self.handler:
+            return False
+        if self.since_s is None and self.older_than_s is None:
+            return True
+        if job.submitted_ns is None:
+            return self.older_than_s is None
+        age = time.time() - job.submitted_ns / units.NS
+        if self.since_s is not None and age > self.since_s:
+            return False
+        return self.older_than_s is None or age >= self.older_than_s
+
+
+def selection_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add -H, --since and --older-than to a verb."""
+    for option in reversed((
+        click.option("-H", "--handler", metavar="HANDLER",
+                     help="Only jobs of this handler."),
+        click.option("--since", type=Duration(), metavar="D",
+                     help="Only jobs submitted within D."),
+        click.option("--older-than", type=Duration(), metavar="D",
+                     help="Only jobs submitted longer ago than D."),
+    )):
+        function = option(function)
+    return function
+
+
+def named_jobs(spool: Spool, words: tuple[str, ...]) -> list[JobView]:
+    """
+    The jobs a person named; ``-`` reads more from standard input.
+
+    Raises:
+        NotFound: one of them is none; nothing was done yet.
+    """
+    return [view.find(spool, word, say) for word in _words(words)]
+
+
+def _words(words: tuple[str, ...]) -> Iterator[str]:
+    for word in words:
+        if word != "-":
+            yield word
+            continue
+        for line in sys.stdin:
+            if line.strip():
+                yield line.strip()
+
+
+def steering_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add what every verb that changes jobs takes; see Steering."""
+    for option in reversed((
+        click.argument("words", nargs=-1, metavar="JOB...|-|--all [STATE]"),
+        click.option("--all", "every", is_flag=True,
+                     help="All jobs in STATE that the filters leave."),
+        selection_options,
+        click.option("-n", "--dry-run", is_flag=True,
+                     help="Only print which."),
+        click.option("-y", "--yes", is_flag=True, help="Do not ask."),
+    )):
+        function = option(function)
+    return function
+
+
+@dataclasses.dataclass(frozen=True)
+class Steering:
+    """What was typed behind a verb that changes jobs."""
+
+    words: tuple[str, ...]
+    every: bool
+    handler: str | None
+    since: float | None
+    older_than: float | None
+    dry_run: bool
+    yes: bool
+
+    def run(
+        self,
+        path: str,
+        events: tuple[str, ...],
+        default: tuple[State, ...],
+        move: Callable[[Spool, JobView], bool],
+    ) -> int:
+        """
+        Do one move to every job meant, and print the ids of those moved.
+
+        Args:
+            events: rows of the table of moves that the verb stands for.
+            default: states of a bare --all; empty: one must be named.
+            move: False if the job went elsewhere meanwhile.
+
+        Returns:
+            The exit status.
+
+        Raises:
+            NotFound, SpoolError: a job is none, or in a state the verb
+                cannot move it from; nothing was done.
+        """
+        allowed = {state for event in events for state in sources(event)}
+        verb = click.get_current_context().info_name or ""
+        with Spool(path) as spool:
+            jobs = self._jobs(spool, default)
+            for job in jobs:
+                if job.state not in allowed:
+                    raise SpoolError(
+                        f"{job.id} is {job.state.word}; {verb} is for jobs"
+                        f" that are {_listed(allowed)}", EX_USAGE,
+                    )
+            if self.every and not self.dry_run:
+                _confirm(len(jobs), verb, self.yes)
+            gone = 0
+            for job in jobs:
+                if self.dry_run or move(spool, job):
+                    click.echo(job.id)
+                else:
+                    gone += 1
+                    click.echo(f"{job.id}: went elsewhere", err=True)
+        if self.every and not jobs:
+            click.echo("no jobs match", err=True)
+        return EX_FAILED if gone else 0
+
+    def _jobs(
+        self, spool: Spool, default: tuple[State, ...]
+    ) -> list[JobView]:
+        selection = Selection(self.handler, self.since, self.older_than)
+        if not self.every:
+            if not self.words:
+                raise click.UsageError("which jobs? JOB..., - or --all")
+            if selection != Selection():
+                raise click.UsageError("filters go with --all")
+            return named_jobs(spool, self.words)
+        if not self.words and not default:
+            raise click.UsageError("--all of which STATE?")
+        states = states_of(self.words, default)
+        teller = Teller(spool)
+        found = view.jobs(spool, states).values()
+        chosen = [job for job in found if selection.matches(job, teller)]
+        return sorted(chosen, key=lambda job: job.id)
+
+
+def _listed(states: Iterable[State]) -> str:
+    words = sorted(state.word for state in states)
+    return ", ".join(words[:-1]) + f" or {words[-1]}"
+
+
+def _confirm(count: int, verb: str, yes: bool) -> None:
+    """Ask before many jobs are touched, where there is somebody to ask."""
+    if yes or count < 2 or not sys.stdin.isatty():
+        return
+    click.confirm(f"{verb} {count} jobs?", abort=True, err=True)
+
+
+def forget(spool: Spool, job: JobView) -> None:
+    """Delete what lies beside a job that left its place for good."""
+    for state in {job.state, State.DEFERRED}:
+        settle.drop_sidecars(spool, state, job.stem)

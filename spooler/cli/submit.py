@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: MIT
+"""Submit jobs."""
+
+import shlex
+import sys
+import time
+from typing import BinaryIO
+
+import click
+
+from spooler import client, units
+from spooler.cli.common import Duration, Moment
+from spooler.errors import EX_TEMPFAIL, BadJob, SpoolError, SubmitUnknown
+
+_BATCH = 1000  #: jobs that share a flush
+
+
+@click.command("submit")
+@click.argument("handler", required=False)
+@click.argument("args", nargs=-1)
+@click.option("-p", "--priority", type=click.IntRange(0, 9), default=5,
+              help="0..9, 9 runs first; default: 5.")
+@click.option("--in", "in_s", type=Duration(), metavar="D",
+              help="Not before D from now.")
+@click.option("--at", "at_ns", type=Moment(), metavar="TIME",
+              help="Not before TIME, RFC 3339 or @EPOCH.")
+@click.option("--timeout", type=Duration(), metavar="D",
+              help="End a run after D; with --wait: wait no longer than D.")
+@click.option("--attempts", type=click.IntRange(1, 99), metavar="N",
+              help="How many runs may fail.")
+@click.option("--key", help="A key, carried and shown.")
+@click.option("--tag", "tags", multiple=True, metavar="T",
+              help="A tag, carried and shown; may be repeated.")
+@click.option("-i", "--input", "body", type=click.File("rb"), metavar="FILE",
+              help="The body, the handler's standard input; - is ours.")
+@click.option("--file", "as_files", is_flag=True,
+              help="The arguments are files; each is a job, routed by name.")
+@click.option("--batch", is_flag=True,
+              help="One job a line on standard input; one flush for all.")
+@click.option("--relaxed", is_flag=True,
+              help="Do not flush: survives a kill -9, not a power cut.")
+@click.option("--id", "job_id", metavar="ID",
+              help="The id of an earlier try that was not confirmed.")
+@click.option("--wait", is_flag=True,
+              help="Wait for the job; exit with its status.")
+@click.pass_obj
+def command(
+    spool: str, handler: str | None, args: tuple[str, ...], priority: int,
+    in_s: float | None, at_ns: int | None, timeout: float | None,
+    attempts: int | None, key: str | None, tags: tuple[str, ...],
+    body: BinaryIO | None, as_files: bool, batch: bool,
+    relaxed: bool, job_id: str | None, wait: bool,
+) -> int:
+    """
+    Submit a job for HANDLER with ARGS, and print its id.
+
+    \b
+    spoolctl submit thumbnail photo.jpg --in 5m
+    spoolctl submit --file scans/*.pdf
+    seq 1000 | spoolctl submit --batch resize
+    """
+    if in_s is not None and at_ns is not None:
+        raise click.UsageError("--in and --at exclude each other")
+    if as_files and batch:
+        raise click.UsageError("--file and --batch exclude each other")
+    due_ns = at_ns
+    if in_s is not None:
+        due_ns = time.time_ns() + round(in_s * units.NS)
+    fields = [("Tag", tag) for tag in tags]
+    if timeout is not None and not wait:
+        fields.append(("Timeout", f"{timeout:g}"))
+    if attempts is not None:
+        fields.append(("Attempts", str(attempts)))
+    if key is not None:
+        fields.append(("Key", key))
+    try:
+        with client.Client(spool, durable=not relaxed) as producer:
+            if as_files:
+                if fields or body or job_id:
+                    raise click.UsageError(
+                        "a file carries no options; with --file only -p,"
+                        " --in, --at, --relaxed and --wait"
+                    )
+                files = ((handler,) if handler else ()) + args
+                ids = _files(producer, files, priority, due_ns)
+            elif batch:
+                if fields or body or job_id or due_ns or priority != 5:
+                    raise click.UsageError("--batch takes no other option")
+                ids = _batch(producer, handler, args)
+            elif handler is None:
+                raise click.UsageError("which HANDLER?")
+            else:
+                ids = [producer.submit(
+                    handler, *args, body=body.read() if body else b"",
+                    priority=priority, due_ns=due_ns, fields=tuple(fields),
+                    job_id=job_id,
+                )]
+                click.echo(ids[0])
+    except SubmitUnknown as error:
+        click.echo(error.job_id)
+        raise SpoolError(str(error), EX_TEMPFAIL) from None
+    except BadJob as error:
+        raise click.UsageError(f"not a job document: {error}") from None
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    if not wait:
+        return 0
+    from spooler.cli.wait import wait_for
+
+    sys.stdout.flush()
+    return wait_for(spool, tuple(ids), timeout, as_json=False)
+
+
+def _files(
+    producer: client.Client, files: tuple[str, ...], priority: int,
+    due_ns: int | None,
+) -> list[str]:
+    if not files:
+        raise click.UsageError("which files?")
+    ids = []
+    for file in files:
+        ids.append(producer.submit_file(file, priority, due_ns))
+        click.echo(ids[-1])
+    return ids
+
+
+def _batch(
+    producer: client.Client, handler: str | None, args: tuple[str, ...]
+) -> list[str]:
+    """One job a line: its last argument, or handler and all arguments."""
+    ids: list[str] = []
+    jobs: list[tuple[str, tuple[str, ...], bytes]] = []
+    for number, line in enumerate(sys.stdin, 1):
+        text = line.rstrip("\n")
+        if not text.strip():
+            continue
+        if handler is not None:
+            jobs.append((handler, (*args, text), b""))
+        else:
+            try:
+                words = shlex.split(text)
+            except ValueError as error:
+                raise click.UsageError(f"line {number}: {error}") from None
+            jobs.append((words[0], tuple(words[1:]), b""))
+        if len(jobs) == _BATCH:
+            ids += _flush(producer, jobs)
+    return ids + _flush(producer, jobs)
+
+
+def _flush(
+    producer: client.Client, jobs: list[tuple[str, tuple[str, ...], bytes]]
+) -> list[str]:
+    if not jobs:
+        return []
+    ids = producer.submit_many(jobs)
+    click.echo("\n".join(ids))
+    jobs.clear()
+    return ids

@@ -1,0 +1,285 @@
+# SPDX-License-Identifier: MIT
+"""
+See the jobs of a spool, from the outside, whatever moves meanwhile.
+
+A listing reads names only; what a name does not tell (reason, value, times)
+is read for one job at a time, when it is shown.
+"""
+
+import dataclasses
+import os
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from spooler import fsops, names, record, settle, units
+from spooler.record import Record
+from spooler.spool import Spool
+from spooler.states import FLOW, State
+from spooler.text import inert
+
+
+@dataclasses.dataclass(frozen=True)
+class JobView:
+    """
+    One job as its name tells it.
+
+    Attributes:
+        id: its id; of a file spoold has not admitted yet, its name, inert.
+        state: where it lies.
+        entry: its file's name there.
+        name: the name taken apart; None before admission.
+    """
+
+    id: str
+    state: State
+    entry: str
+    name: names.Name | None
+
+    @property
+    def dropped_name(self) -> str | None:
+        """The name its producer chose, or None."""
+        return self.entry if self.name is None else self.name.dropped_name
+
+    @property
+    def submitted_ns(self) -> int | None:
+        """Wall clock of its submission, as its id tells."""
+        return None if self.name is None else names.submitted_ns(self.name.id)
+
+    @property
+    def stem(self) -> str:
+        """What its sidecars' names begin with."""
+        return self.entry if self.name is None else self.name.stem
+
+
+def view(state: State, entry: str) -> JobView | None:
+    """The job behind a directory entry; None if it is none."""
+    name = names.parse(entry)
+    if name is not None:
+        return JobView(name.id, state, entry, name)
+    if state is State.INCOMING and names.why_illegal(entry) is None:
+        return JobView(inert(entry), state, entry, None)
+    return None
+
+
+def jobs(
+    spool: Spool, states: Iterable[State] = FLOW
+) -> dict[str, JobView]:
+    """
+    Every job in *states*, by id (and twin), in no particular order.
+
+    Directories are read in the order jobs flow, and the later sighting of a
+    job counts: a job that moves forward meanwhile is not missed.  One that
+    moves backwards (recovered, requeued) can be.
+    """
+    wanted = set(states)
+    out: dict[str, JobView] = {}
+    for state in FLOW:
+        if state not in wanted:
+            continue
+        for entry in spool.scan(state):
+            job = view(state, entry.name)
+            if job is None:
+                continue
+            if job.name is None and entry.is_dir(follow_symlinks=False):
+                continue
+            out[job.id if job.name is None else job.stem[2:]] = job
+    return out
+
+
+def exists(spool: Spool, job: JobView) -> bool:
+    """Whether the job still lies where it was seen."""
+    try:
+        fsops.status(spool.fds[job.state], job.entry)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+class NotFound(Exception):
+    """No job, or no single job, is meant by what a person typed."""
+
+
+def find(
+    spool: Spool, word: str, tell: Callable[[str], None] = lambda _: None
+) -> JobView:
+    """
+    The job a person means by *word*.
+
+    Args:
+        word: an id, the beginning of one, or the name of a dropped file.
+        tell: is told which one was taken if a name stands for several.
+
+    Raises:
+        NotFound: none, or a beginning that several ids share.
+    """
+    by_id: dict[str, JobView] = {}
+    by_name: dict[str, JobView] = {}
+    for job in jobs(spool).values():
+        if job.name is not None and job.id.startswith(word):
+            by_id[job.id] = job
+        if job.dropped_name is not None and word in (
+            job.dropped_name, inert(job.dropped_name)
+        ):
+            by_name[job.id] = job
+    if word in by_id:
+        return by_id[word]
+    if by_name:
+        # An id begins with digits of our own; a name was typed in full.
+        latest = max(by_name.values(), key=lambda job: job.submitted_ns or 0)
+        if len(by_name) > 1:
+            tell(
+                f"{len(by_name)} jobs are named {inert(word)}; taking the"
+                f" latest, {latest.id}"
+            )
+        return latest
+    if len(by_id) > 1:
+        shown = ", ".join(sorted(by_id)[:3])
+        raise NotFound(
+            f"{inert(word)}: {len(by_id)} ids begin so ({shown}...);"
+            " type more of it"
+        )
+    if not by_id:
+        raise NotFound(f"{inert(word)}: no such job")
+    return next(iter(by_id.values()))
+
+
+@dataclasses.dataclass(frozen=True)
+class Details:
+    """
+    What is told of one job beyond its name.
+
+    Attributes:
+        record: of its runs; None if there is none or it is torn.
+        torn: there is a record, and it is not whole.
+        finished_ns: wall clock of the last move of a final job.
+    """
+
+    record: Record | None = None
+    torn: bool = False
+    finished_ns: int | None = None
+
+
+_RECORDED = (State.DONE, State.FAILED, State.DEFERRED)
+
+
+def details(spool: Spool, job: JobView) -> Details:
+    """Read what lies beside a job.  Never fails for a job that moved on."""
+    if job.name is None:
+        return Details()
+    states = [job.state] if job.state in _RECORDED else [State.DEFERRED]
+    found, torn = None, False
+    for state in states:
+        data = fsops.read_file(
+            spool.fds[state], f"{job.stem}.result", record.RECORD_MAX_BYTES
+        )
+        if data is not None:
+            found = record.decode(data)
+            torn = found is None
+    finished = None
+    if job.state in (State.DONE, State.FAILED):
+        try:
+            # A rename sets it, so it is the moment of the verdict.
+            status = fsops.status(spool.fds[job.state], job.entry)
+            finished = status.st_ctime_ns
+        except FileNotFoundError:
+            pass
+    return Details(found, torn, finished)
+
+
+def reason(job: JobView, more: Details) -> dict[str, Any] | None:
+    """Why it waits or failed: kind, status and text; None: no reason."""
+    name = job.name
+    if name is None or not name.verdict:
+        if job.state is State.DEFERRED:
+            return {"kind": "delayed", "status": None, "text": "not yet due"}
+        return None
+    kind, status = settle.reason_of(name.verdict)
+    if kind == "ok":
+        return None
+    text = ""
+    if more.record is not None and more.record.runs:
+        text = more.record.runs[-1].text
+    if more.torn:
+        text = "its record is torn; nothing in it can be trusted"
+    return {
+        "kind": kind, "status": status,
+        "text": settle.describe(kind, status, text),
+    }
+
+
+def to_json(
+    job: JobView, handler: str | None, max_attempts: int | None, more: Details
+) -> dict[str, Any]:
+    """The job as ``--json`` shows it; spoolctl(1) lists the fields."""
+    name, rec = job.name, more.record
+    submitted = job.submitted_ns
+    out: dict[str, Any] = {
+        "v": 1,
+        "id": job.id,
+        "name": _plain(job.dropped_name),
+        "handler": rec.handler if rec and rec.handler else handler,
+        "state": job.state.word,
+        "priority": name.priority if name else names.DEFAULT_PRIORITY,
+        "submitted": _moment(submitted),
+        "due": _moment(name.due_ns if name else None),
+        "attempts": name.runs if name else 0,
+        "max_attempts": rec.max_attempts if rec else max_attempts,
+        "reason": reason(job, more),
+        "tags": list(rec.tags) if rec else [],
+    }
+    if job.state in (State.DONE, State.FAILED) and name is not None:
+        last = rec.runs[-1] if rec and rec.runs else None
+        seconds = last.seconds if last else (
+            name.micros / 1e6 if name.micros is not None else None
+        )
+        finished = more.finished_ns
+        kind, status = settle.reason_of(name.verdict)
+        out.update({
+            "started": _moment(last.started_ns if last else (
+                None if finished is None or seconds is None
+                else finished - round(seconds * units.NS)
+            )),
+            "finished": _moment(finished),
+            "duration": seconds,
+            "exit_status": status if kind == "exit" else (
+                0 if kind == "ok" else None
+            ),
+            "signal": status if kind == "signal" else None,
+            "value": rec.value if rec else None,
+        })
+    return out
+
+
+def _moment(ns: int | None) -> str | None:
+    return None if ns is None else units.format_moment(ns)
+
+
+def _plain(text: str | None) -> str | None:
+    """A name as JSON can carry it: undecodable bytes escaped."""
+    if text is None:
+        return None
+    try:
+        text.encode("utf-8")
+        return text
+    except UnicodeEncodeError:
+        return inert(text)
+
+
+def output_fd(spool: Spool, job: JobView, kind: str) -> int | None:
+    """
+    Open the captured ``out`` or ``err`` of a job's last run.
+
+    Returns:
+        A descriptor the caller closes; None if it wrote nothing.
+    """
+    if job.name is None:
+        return None
+    for state in (job.state, State.DEFERRED):
+        try:
+            return os.open(
+                f"{job.stem}.{kind}", fsops.NOFOLLOW_READ,
+                dir_fd=spool.fds[state],
+            )
+        except FileNotFoundError:
+            continue
+    return None

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: MIT
+"""Fixtures: a real spool and a real spoold."""
+
+import contextlib
+import pathlib
+from collections.abc import Callable, Iterator
+
+import pytest
+from support import Spoold, SpoolDir
+
+
+@pytest.fixture
+def spool(tmp_path: pathlib.Path) -> SpoolDir:
+    """Make a real, empty spool with a configuration without handlers."""
+    return SpoolDir(tmp_path / "spool")
+
+
+@pytest.fixture
+def spoold(
+    spool: SpoolDir, tmp_path: pathlib.Path
+) -> Iterator[Callable[..., Spoold]]:
+    """Start daemons; at the end each must stop and leave no process."""
+    with contextlib.ExitStack() as stack:
+        count = 0
+
+        def start(*options: str, **settings: object) -> Spoold:
+            nonlocal count
+            count += 1
+            on = settings.pop("spool", spool)
+            assert isinstance(on, SpoolDir)
+            daemon = Spoold(
+                on, tmp_path / f"spoold.{count}.log", *options,
+                **settings,  # type: ignore[arg-type]
+            )
+            stack.callback(daemon.close)
+            return daemon
+
+        yield start
