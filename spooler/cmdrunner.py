@@ -8,24 +8,19 @@ environment, and its output goes to files by descriptor.
 """
 
 import dataclasses
-import json
 import os
 import selectors
 import signal
 import time
 from typing import Any
 
-from spooler import fsops, settle
+from spooler import command, fsops, settle
 from spooler.settle import Outcome
 from spooler.spool import PRIVATE
 from spooler.states import State
 from spooler.text import inert, inert_bytes
-from spooler.worker import Link, Task
+from spooler.worker import PAY_EVERY_S, Link, Task
 
-_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_EXIT_DEFER = (75, 111)
-_EXIT_FAIL = (65, 100)
-_VALUE_MAX_BYTES = 1 << 20
 _LAST_LINE_BYTES = 4096
 _KILL_AFTER_KILL_S = 0.5  #: from TERM to KILL when a person says kill
 _OUTPUT_CHECK_S = 1.0
@@ -65,9 +60,10 @@ class Runner:
         task = self._link.take(hint, handler)
         if task is None:
             return
-        work = self._work_dir()
+        work = ""
         fds: list[int] = []
         try:
+            work = self._work_dir()
             for kind in ("out", "err"):
                 fds.append(self._capture(f"{task.name.stem}.{kind}"))
             fds.append(task.job.stdin_fd())
@@ -75,12 +71,10 @@ class Runner:
         except OSError as error:
             for fd in fds:
                 os.close(fd)
-            self._free.append(work)
-            for kind in ("out", "err"):
-                fsops.unlink(
-                    self._link.spool.fds[State.ACTIVE],
-                    f"{task.name.stem}.{kind}",
-                )
+            if work:
+                self._free.append(work)
+            self._drop_capture(task, "out")
+            self._drop_capture(task, "err")
             self._cannot_start(task, error)
             return
         os.close(fds[2])
@@ -98,18 +92,27 @@ class Runner:
             dir_fd=self._link.spool.fds[State.ACTIVE],
         )
 
+    def _drop_capture(self, task: Task, kind: str) -> None:
+        try:
+            fsops.unlink(
+                self._link.spool.fds[State.ACTIVE],
+                f"{task.name.stem}.{kind}",
+            )
+        except OSError:
+            pass  # an empty file more; recovery tidies active/
+
     def _cannot_start(self, task: Task, error: OSError) -> None:
         if fsops.is_temporary(error):
             # No memory, no descriptors: our trouble, not the job's.
             task.job.close()
-            self._link.spool.give_back(task.active)
+            self._link.give_back(task.hint, task.active)
             self._link.report("trouble", task.hint, fsops.why(error))
             return
         micros = (time.monotonic_ns() - task.clock_ns) // 1000
-        command = inert(task.handler.command[0])
+        program = inert(task.handler.command[0])
         self._link.settle(task, Outcome(
             settle.RETRY, "start", task.started_ns, micros,
-            text=f"cannot start {command}: {error.strerror}",
+            text=f"cannot start {program}: {error.strerror}",
             tags=task.tags,
         ))
 
@@ -128,8 +131,8 @@ class Runner:
         spool = self._link.spool
         file = os.path.join(spool.path, State.ACTIVE.value, task.active)
         work_path = os.path.join(spool.path, PRIVATE, "work", work)
-        argv = self._argv(task, file)
-        environ = self._environ(task, file, work_path)
+        argv = command.argv(task, file)
+        environ = command.environ(task, file, work_path)
         # posix_spawn cannot set a directory; this process is single
         # threaded, so its own serves.
         work_fd = fsops.open_dir(work, self._work_fd)
@@ -145,49 +148,6 @@ class Runner:
                 (os.POSIX_SPAWN_DUP2, err_fd, 2),
             ],
         )
-
-    def _argv(self, task: Task, file: str) -> list[str]:
-        words = {
-            "{file}": file, "{id}": task.name.id,
-            "{name}": task.name.dropped_name or task.name.id,
-        }
-        argv = []
-        for word in task.handler.command:
-            if "{" in word:
-                word = _replaced(word, words)
-            argv.append(word)
-        document = task.job.document
-        if document is not None:
-            argv += [
-                arg if isinstance(arg, str) else json.dumps(arg)
-                for arg in document.args
-            ]
-        return argv
-
-    def _environ(self, task: Task, file: str, work: str) -> dict[str, str]:
-        name = task.name
-        environ = {
-            "PATH": _PATH,
-            "LANG": "C.UTF-8",
-            "HOME": work,
-            **dict(task.handler.env),
-            "SPOOL_JOB_ID": name.id,
-            "SPOOL_JOB_NAME": name.dropped_name or "",
-            "SPOOL_HANDLER": task.handler.name,
-            "SPOOL_ATTEMPT": str(name.runs),
-            "SPOOL_MAX_ATTEMPTS": str(task.max_attempts),
-            "SPOOL_JOB_FILE": file,
-            "SPOOL_RESULT": os.path.join(work, "result"),
-            "SPOOL_PRIORITY": str(name.priority),
-        }
-        document = task.job.document
-        if document is not None:
-            if document.traceparent:
-                environ["TRACEPARENT"] = document.traceparent
-            for field, value in document.extra.items():
-                key = "SPOOL_" + field.upper().replace("-", "_")
-                environ[key] = value
-        return environ
 
     def reap(self) -> None:
         """Settle every command that has ended."""
@@ -218,23 +178,22 @@ class Runner:
         task = running.task
         micros = (time.monotonic_ns() - task.clock_ns) // 1000
         if running.ended_by == "abort":
-            self._discard_output(running)
+            os.close(running.out_fd)
+            os.close(running.err_fd)
+            self._drop_capture(task, "out")
+            self._drop_capture(task, "err")
             task.job.close()
-            self._link.spool.give_back(task.active)
-            self._link.report("back", task.hint)
+            self._link.give_back(task.hint, task.active)
             self._clean(running.work)
             return
         out, last = self._close_output(running)
-        effect, kind, status, text = _verdict(
+        effect, kind, status, text = command.verdict(
             code, running.ended_by, task.timeout_s, last
         )
         value = self._result(running.work)
         for suffix, size in zip(("out", "err"), out):
             if not size:
-                fsops.unlink(
-                    self._link.spool.fds[State.ACTIVE],
-                    f"{task.name.stem}.{suffix}",
-                )
+                self._drop_capture(task, suffix)
         self._link.settle(task, Outcome(
             effect, kind, task.started_ns, micros, status=status, text=text,
             value=value, out_bytes=out[0], err_bytes=out[1], rusage=rusage,
@@ -248,7 +207,7 @@ class Runner:
         for kind, fd in (("out", running.out_fd), ("err", running.err_fd)):
             size = os.fstat(fd).st_size
             if size > limit:
-                os.ftruncate(fd, limit)
+                _cut(fd, limit)
                 size = limit
             os.close(fd)
             sizes.append(size)
@@ -257,10 +216,13 @@ class Runner:
         return (sizes[0], sizes[1]), last
 
     def _last_line(self, name: str, size: int) -> str:
-        fd = os.open(
-            name, fsops.NOFOLLOW_READ,
-            dir_fd=self._link.spool.fds[State.ACTIVE],
-        )
+        try:
+            fd = os.open(
+                name, fsops.NOFOLLOW_READ,
+                dir_fd=self._link.spool.fds[State.ACTIVE],
+            )
+        except OSError:
+            return ""
         try:
             data = os.pread(
                 fd, _LAST_LINE_BYTES, max(0, size - _LAST_LINE_BYTES)
@@ -270,31 +232,15 @@ class Runner:
         lines = data.strip().splitlines()
         return inert_bytes(lines[-1], 300) if lines else ""
 
-    def _discard_output(self, running: Running) -> None:
-        for kind, fd in (("out", running.out_fd), ("err", running.err_fd)):
-            os.close(fd)
-            fsops.unlink(
-                self._link.spool.fds[State.ACTIVE],
-                f"{running.task.name.stem}.{kind}",
-            )
-
     def _result(self, work: str) -> Any:
-        """What the command left in the file named by SPOOL_RESULT."""
-        fd = fsops.open_dir(work, self._work_fd)
         try:
-            data = fsops.read_file(fd, "result", _VALUE_MAX_BYTES + 1)
+            fd = fsops.open_dir(work, self._work_fd)
         except OSError:
-            return None
+            return None  # the command removed it
+        try:
+            return command.result(fd)
         finally:
             os.close(fd)
-        if not data or len(data) > _VALUE_MAX_BYTES:
-            return None
-        try:
-            value = json.loads(data)
-            json.dumps(value, allow_nan=False)
-            return value
-        except (ValueError, RecursionError):
-            return data.decode("utf-8", "backslashreplace").rstrip("\n")
 
     def _clean(self, work: str) -> None:
         """Make the work directory empty again for the next run."""
@@ -305,10 +251,8 @@ class Runner:
             try:
                 fsops.remove_tree(self._work_fd, work)
             except OSError:
-                return  # not ours to remove; a later start tries again
-            self._made += 1
-            work = f"{self._link.owner}-{self._made}"
-            os.mkdir(work, 0o700, dir_fd=self._work_fd)
+                pass  # not ours to remove; a later start tries again
+            return  # the next run makes one anew
         self._free.append(work)
 
     def tick(self, now: float) -> float | None:
@@ -340,7 +284,7 @@ class Runner:
             limit = running.task.handler.output_limit
             for fd in (running.out_fd, running.err_fd):
                 if os.fstat(fd).st_size > limit:
-                    os.ftruncate(fd, limit)
+                    _cut(fd, limit)
 
     def end(self, running: Running, why: str, grace_s: float) -> None:
         """Ask the whole process group to end, and see to it after grace."""
@@ -368,7 +312,17 @@ class Runner:
             for pid in self._running:
                 os.waitpid(pid, 0)
         for work in self._free:
-            fsops.remove_dir(self._work_fd, work)
+            try:
+                fsops.remove_dir(self._work_fd, work)
+            except OSError:
+                pass  # recovery tidies
+
+
+def _cut(fd: int, limit: int) -> None:
+    try:
+        os.ftruncate(fd, limit)
+    except OSError:
+        pass  # the disk is in trouble; the record tells the size it has
 
 
 def _kill_group(pid: int, number: int) -> None:
@@ -376,47 +330,6 @@ def _kill_group(pid: int, number: int) -> None:
         os.killpg(pid, number)
     except ProcessLookupError:
         pass
-
-
-def _replaced(word: str, words: dict[str, str]) -> str:
-    """Replace each {word} once; what is put in is not looked at again."""
-    out, rest = "", word
-    while rest:
-        at = rest.find("{")
-        if at < 0:
-            break
-        out, rest = out + rest[:at], rest[at:]
-        for key, value in words.items():
-            if rest.startswith(key):
-                out, rest = out + value, rest[len(key):]
-                break
-        else:
-            out, rest = out + "{", rest[1:]
-    return out + rest
-
-
-def _verdict(
-    code: int, ended_by: str | None, limit: float | None, last: str
-) -> tuple[str, str, int | None, str]:
-    """Effect, kind, status and text for an exit code as subprocess has it."""
-    if ended_by == "killed":
-        return settle.FAIL, "killed", None, "killed by an operator"
-    if ended_by == "timeout":
-        text = f"timed out after {limit:g}s" if limit else "timed out"
-        return settle.RETRY, "timeout", None, text
-    if code < 0:
-        text = signal.Signals(-code).name if -code in _SIGNALS else ""
-        return settle.RETRY, "signal", -code, text
-    if code == 0:
-        return settle.DONE, "ok", None, ""
-    if code in _EXIT_DEFER:
-        return settle.DEFER, "exit", code, last
-    if code in _EXIT_FAIL:
-        return settle.FAIL, "exit", code, last
-    return settle.RETRY, "exit", code, last
-
-
-_SIGNALS = frozenset(map(int, signal.Signals))
 
 
 def run(link: Link, messages: list[dict[str, Any]]) -> None:
@@ -446,8 +359,10 @@ def run(link: Link, messages: list[dict[str, Any]]) -> None:
                 runner.abort()
         messages = []
         wait = runner.tick(time.monotonic())
+        if not link.pay():
+            wait = min(wait or PAY_EVERY_S, PAY_EVERY_S)
         link.flush()
-        if stopping and not len(runner):
+        if stopping and not len(runner) and not link.owed:
             break
         for key, _ in selector.select(wait):
             if key.fd == wake_r:

@@ -21,6 +21,8 @@ from spooler.text import inert
 
 log = logging.getLogger(__name__)
 
+TROUBLE_WAIT_S = 1.0  #: from a refused claim to the next
+
 
 class Tally:
     """Counts of verdicts since the start."""
@@ -59,6 +61,8 @@ class Crew:
         self._watch, self._unwatch = watch, unwatch
         self.tally = Tally()
         self.trouble: str | None = None
+        self.trouble_until = 0.0
+        self._dead: list[tuple[Worker, int, int]] = []
 
     def fill(self) -> None:
         """
@@ -94,7 +98,15 @@ class Crew:
 
     def _book(self, worker: Worker, report: list[Any]) -> None:
         kind = report[0]
-        if kind == "settled":
+        if kind == "done":
+            _, hint, micros = report
+            handler = worker.answered(hint)
+            if handler is not None:
+                self.dispatcher.learn(handler, micros)
+                self._forget(handler, hint)
+            self.trouble = None
+            self.book(State.DONE, hint, hint, micros, "")
+        elif kind == "settled":
             _, hint, state, name, micros, text = report
             handler = worker.answered(hint)
             if handler is not None:
@@ -112,13 +124,37 @@ class Crew:
             worker.answered(report[1])
             log.info("%s: given back", id_of(report[1]))
         elif kind == "trouble":
-            self.trouble = report[2]
-            log.error("%s: %s; will try again", id_of(report[1]), report[2])
+            self._in_trouble(report[2])
+            self._unclaimed(worker, report[1])
+        elif kind == "owing":
+            self._in_trouble(report[1])
+        elif kind == "refused":
+            # This one job cannot be moved; it must not stop the others.
+            worker.answered(report[1])
+            log.error(
+                "%s: left alone: %s", id_of(report[1]), inert(report[2])
+            )
         elif kind == "ready":
             self._pool.is_ready(worker)
         elif kind == "idle":
             # What is left was not claimed: it was told to stop.
             pass
+
+    def _in_trouble(self, text: str) -> None:
+        if text != self.trouble:
+            log.error("spool in trouble: %s; claims pause", inert(text))
+        self.trouble = text
+        self.trouble_until = time.monotonic() + TROUBLE_WAIT_S
+
+    def _unclaimed(self, worker: Worker, hint: str) -> None:
+        """A job still waits that a worker was given."""
+        lane = self.dispatcher.lanes.by_handler.get(
+            worker.answered(hint) or ""
+        )
+        parsed = names.parse(hint)
+        if lane is not None and parsed is not None:
+            lane.forget(hint)
+            lane.add(hint, parsed.runs)
 
     def _forget(self, handler: str | None, hint: str) -> None:
         lane = self.dispatcher.lanes.by_handler.get(handler or "")
@@ -158,27 +194,26 @@ class Crew:
         code = self._pool.reap(worker)
         if not worker.retiring:
             log.warning("worker %s %s", worker.owner, describe_exit(code))
-        for hint, handler in list(worker.outstanding.items()):
-            worker.answered(hint)
-            lane = self.dispatcher.lanes.by_handler.get(handler)
-            if lane is not None and not self.dispatcher.stopped:
-                lane.forget(hint)
-                parsed = names.parse(hint)
-                if parsed is not None:
-                    lane.add(hint, parsed.runs)
-        self._lost_jobs(worker, code, doing)
-
-    def _lost_jobs(
-        self,
-        worker: Worker,
-        code: int,
-        doing: tuple[str, int, int] | None,
-    ) -> None:
-        """Settle what the dead worker had claimed: at most a few jobs."""
-        now_ns = time.time_ns()
         micros = 0
         if doing is not None:
             micros = (time.monotonic_ns() - doing[1]) // 1000
+        self._dead.append((worker, code, micros))
+        for hint in list(worker.outstanding):
+            self._unclaimed(worker, hint)
+
+    def bury(self) -> None:
+        """
+        Settle what workers that died had claimed.
+
+        Raises:
+            OSError: the spool is in trouble; the next call goes on.
+        """
+        while self._dead:
+            self._lost_jobs(*self._dead[0])
+            self._dead.pop(0)
+
+    def _lost_jobs(self, worker: Worker, code: int, micros: int) -> None:
+        now_ns = time.time_ns()
         for active, name in recover.orphans(
             self._spool, lambda owner: owner == worker.owner
         ):

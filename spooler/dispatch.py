@@ -28,7 +28,7 @@ class Dispatcher:
 
     def __init__(self, config: Config, pool: Pool, lanes: Lanes) -> None:
         self._pool = pool
-        self._handlers = config.handlers
+        self.handlers = config.handlers
         self.lanes = lanes
         self.slots = slots_of(config)
         self._mean_s: dict[str, float] = {}
@@ -65,7 +65,7 @@ class Dispatcher:
         return count
 
     def _has_own_slots(self, name: str) -> bool:
-        handler = self._handlers.get(name)
+        handler = self.handlers.get(name)
         return (
             handler is not None and handler.kind == "command"
             and handler.concurrency is not None
@@ -73,7 +73,7 @@ class Dispatcher:
 
     def limit(self, name: str) -> int:
         """How many jobs of a handler may run at once."""
-        handler = self._handlers[name]
+        handler = self.handlers[name]
         if handler.concurrency is None:
             return self.slots
         if handler.kind == "python":
@@ -89,7 +89,7 @@ class Dispatcher:
             lane = self._next_lane(blocked)
             if lane is None:
                 return
-            handler = self._handlers[lane.handler]
+            handler = self.handlers[lane.handler]
             if handler.kind == "python":
                 started = self._start_python(lane, handler)
             else:
@@ -160,12 +160,12 @@ class Dispatcher:
 
     def wanted_python(self) -> int:
         """How many Python workers the configuration calls for."""
-        kinds = [h.kind for h in self._handlers.values()]
+        kinds = [h.kind for h in self.handlers.values()]
         return self.slots if "python" in kinds else 0
 
     def wanted_command(self) -> int:
         """How many command runners the configuration calls for."""
-        kinds = [h.kind for h in self._handlers.values()]
+        kinds = [h.kind for h in self.handlers.values()]
         return 1 if "command" in kinds else 0
 
     def share_stuck(self) -> float | None:

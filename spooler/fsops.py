@@ -253,7 +253,7 @@ def read_file(dir_fd: int, name: str, limit: int) -> bytes | None:
 def read_upto(fd: int, limit: int) -> bytes:
     """Read up to *limit* bytes; less only at the end of the file."""
     data = os.read(fd, limit)
-    if not data or len(data) == limit:
+    if len(data) == limit or len(data) == os.fstat(fd).st_size:
         return data
     parts, size = [data], len(data)
     while size < limit and (data := os.read(fd, limit - size)):

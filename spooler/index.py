@@ -223,6 +223,12 @@ class Timetable:
         key = self._window.peek()
         return None if key is None else names.unb32(key[:names.TIME_CHARS])
 
+    def peek(self) -> str:
+        """The job that is due next; there is one."""
+        key = self._window.peek()
+        assert key is not None
+        return key[names.TIME_CHARS:]
+
     def pop(self) -> str:
         """Take out the job that is due next."""
         key = self._window.pop()

@@ -7,10 +7,11 @@ grammar at once, so that the next file of the same name replaces nothing, and
 so that its handler, priority and due time can be told without opening it.
 """
 
+import errno
 import secrets
 import time
 
-from spooler import jobload, names, settle
+from spooler import fsops, jobload, names, settle
 from spooler.errors import BadJob
 from spooler.names import Name
 from spooler.spool import Spool
@@ -67,6 +68,23 @@ class Intake:
         Raises:
             OSError: the spool is in trouble; the entry is where it was.
         """
+        try:
+            return self._take_in(entry, is_dir)
+        except OSError as error:
+            if fsops.is_temporary(error) or self._is_broken(error):
+                raise
+            # This one entry cannot be moved (immutable, or a directory of
+            # somebody else's); it must not stop the others.
+            self._leave(entry, error.strerror or "cannot be moved")
+            return None
+
+    def _is_broken(self, error: OSError) -> bool:
+        """Whether the directories themselves are at fault."""
+        return error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EXDEV)
+
+    def _take_in(
+        self, entry: str, is_dir: bool
+    ) -> tuple[str, Name] | None:
         if is_dir:
             self._leave(entry, "a directory")
             return None

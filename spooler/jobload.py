@@ -197,9 +197,14 @@ def _load_document(fd: int, dir_fd: int, size: int) -> Job:
         return Job(document, len(body), body, None)
     end = jobread.header_end(start)
     document = jobread.parse_header(start[:end])
+    whole = size <= len(start) < jobread.HEADER_MAX_BYTES
+    if whole:
+        body, digest = start[end:], None
+        if document.digest is not None:
+            digest = jobread.new_digest(start).hexdigest()
+        jobread.verify(document, len(body), digest)
+        return Job(document, len(body), body, None)
     if document.digest is None and document.length is None:
-        if size <= len(start):
-            return Job(document, len(start) - end, start[end:], None)
         # Nothing was told of the body, so nothing about it is judged.
         return Job(document, size - end, None, fd, end)
     return _verified(fd, dir_fd, start, end, document)

@@ -18,7 +18,7 @@ from typing import Any
 
 from spooler import names, units
 from spooler.errors import BadJob
-from spooler.jobwrite import DIGEST_FIELD, DIGEST_PREFIX
+from spooler.jobwrite import DIGEST_PREFIX
 from spooler.text import inert
 
 HEADER_MAX_BYTES = 64 << 10
@@ -119,32 +119,36 @@ def parse_header(header: bytes) -> Document:
     """
     if not header:
         raise BadJob("empty: no Handler field")
-    document = Document()
-    seen: set[str] = set()
-    lines = header.rstrip(b"\r\n").split(b"\n")
+    try:
+        text = header.decode("utf-8")
+    except UnicodeDecodeError as error:
+        number = header.count(b"\n", 0, error.start) + 1
+        raise BadJob(f"line {number}: not UTF-8") from None
+    lines = text.rstrip("\r\n").split("\n")
     if len(lines) > FIELDS_MAX:
         raise BadJob(f"more than {FIELDS_MAX} header lines")
-    for number, raw in enumerate(lines, 1):
-        name, colon, value = raw.partition(b":")
+    if "\0" in text:
+        number = text.count("\n", 0, text.index("\0")) + 1
+        raise BadJob(f"line {number}: holds a NUL byte")
+    document = Document()
+    seen: set[str] = set()
+    for number, line in enumerate(lines, 1):
+        field, colon, value = line.partition(":")
         if not colon:
             raise BadJob(
-                f"line {number}: {_quote(raw)} is not of the form"
+                f"line {number}: '{inert(line, 60)}' is not of the form"
                 " 'Field: value'"
             )
+        if value[:1] == " ":
+            value = value[1:]
+        if value[-1:] == "\r":
+            value = value[:-1]
         try:
-            text = value.decode("utf-8")
-        except UnicodeDecodeError:
-            raise BadJob(f"line {number}: not UTF-8") from None
-        text = text.removesuffix("\r").removeprefix(" ")
-        if "\0" in text:
-            raise BadJob(f"line {number}: holds a NUL byte")
-        field = name.decode("latin-1")
-        if number > 1 and field.lower() == DIGEST_FIELD.lower():
-            raise BadJob(f"line {number}: Digest must be the first line")
-        try:
-            _set_text(document, seen, field, text)
+            _set_text(document, seen, field, value)
         except ValueError as error:
             raise BadJob(f"line {number}: {error}") from None
+        if number > 1 and document.digest and field.lower() == "digest":
+            raise BadJob(f"line {number}: Digest must be the first line")
     return _whole(document)
 
 
@@ -213,10 +217,6 @@ def _whole(document: Document) -> Document:
     if not document.handler:
         raise BadJob("no Handler field")
     return document
-
-
-def _quote(raw: bytes) -> str:
-    return f"'{inert(raw[:60].decode('utf-8', 'surrogateescape'), 60)}'"
 
 
 def _priority(text: str) -> int:

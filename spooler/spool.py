@@ -182,6 +182,18 @@ class Spool:
         """File a job whose handler succeeded."""
         return self._settle(active, State.DONE, verdict, micros)
 
+    def finish_plain(self, active: str, final: str) -> bool:
+        """
+        The same, with the final name made already; False if it is gone or
+        *final* is taken, and nothing was moved.
+        """
+        try:
+            return fsops.rename_noreplace(
+                self.fds[State.ACTIVE], active, self.fds[State.DONE], final
+            )
+        except FileExistsError:
+            return False
+
     def fail(self, active: str, verdict: str, micros: int) -> str | None:
         """File a job that will not be tried again."""
         return self._settle(active, State.FAILED, verdict, micros)

@@ -16,13 +16,14 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 from spooler import fsops, jobload, settle
 from spooler.config import Config, Handler, Router
 from spooler.errors import BadJob
 from spooler.jobload import Job
-from spooler.names import Name, parse
+from spooler.names import DOCUMENT_SUFFIX, Name, parse
 from spooler.settle import Outcome
 from spooler.spool import Spool
 from spooler.states import State
@@ -30,19 +31,26 @@ from spooler.wire import Unpacker, pack
 
 _PR_SET_PDEATHSIG = 1
 _RECEIVE_BYTES = 1 << 18
+PAY_EVERY_S = 0.5  #: between tries of what the disk refused
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(slots=True)
 class Task:
     """A claimed and judged job on its way through a worker."""
 
     hint: str
     active: str
-    name: Name
     handler: Handler
     job: Job
     started_ns: int
     clock_ns: int
+
+    @property
+    def name(self) -> Name:
+        """Its name in ``active/``, taken apart."""
+        name = parse(self.active)
+        assert name is not None
+        return name
 
     @property
     def max_attempts(self) -> int:
@@ -77,6 +85,8 @@ class Link:
         self.router = Router(self.config)
         self.durable = self.config.durability != "relaxed"
         self.random = random.Random()
+        #: Moves the disk refused: done again until it takes them.
+        self.owed: list[Callable[[], None]] = []
         self._reports: list[list[Any]] = []
         self._reported_at = time.monotonic()
 
@@ -108,33 +118,24 @@ class Link:
         Claim the job *hint* and judge it.
 
         Returns:
-            None if somebody else has it, or if it was a bad job, which is
-            then in ``failed/`` and reported.
-
-        Raises:
-            OSError: the spool is in trouble; the job waits or is active.
+            None if it is not to be run by us: somebody else has it; it was
+            a bad job, which is then in ``failed/``; or the spool is in
+            trouble.  Which of them is reported.
         """
-        active = self.spool.claim(hint, self.owner)
+        try:
+            active = self.spool.claim(hint, self.owner)
+        except OSError as error:
+            kind = "trouble" if fsops.is_temporary(error) else "refused"
+            self.report(kind, hint, fsops.why(error))
+            return None
         if active is None:
             self.report("taken", hint)
             return None
         clock_ns = time.monotonic_ns()
         started_ns = time.time_ns()
-        name = parse(active)
-        assert name is not None
         handler = self.config.handlers[handler_name]
         try:
-            job = jobload.load(
-                self.spool.fds[State.ACTIVE], active, name.is_document,
-                self.config.max_size,
-            )
-            document = job.document
-            if document is not None and document.handler != handler_name:
-                job.close()
-                raise BadJob(
-                    f"asks for handler {document.handler!r} but was filed"
-                    f" for {handler_name!r}: altered after it was dropped"
-                )
+            job = self._load(active, handler_name)
         except BadJob as error:
             micros = (time.monotonic_ns() - clock_ns) // 1000
             outcome = Outcome(
@@ -145,19 +146,61 @@ class Link:
         except FileNotFoundError:
             self.report("taken", hint)
             return None
-        return Task(hint, active, name, handler, job, started_ns, clock_ns)
+        except OSError as error:
+            self.give_back(hint, active)
+            self.report("trouble", hint, fsops.why(error))
+            return None
+        return Task(hint, active, handler, job, started_ns, clock_ns)
+
+    def _load(self, active: str, handler_name: str) -> Job:
+        job = jobload.load(
+            self.spool.fds[State.ACTIVE], active,
+            active.endswith(DOCUMENT_SUFFIX), self.config.max_size,
+        )
+        document = job.document
+        if document is not None and document.handler != handler_name:
+            job.close()
+            raise BadJob(
+                f"asks for handler {document.handler!r} but was filed"
+                f" for {handler_name!r}: altered after it was dropped"
+            )
+        return job
+
+    def settle_plain(self, task: Task, micros: int) -> bool:
+        """
+        File a success with nothing more to say; False: settle it in full.
+        """
+        if self.owed:
+            return False
+        try:
+            filed = settle.settle_plain(self.spool, task.active, micros)
+        except OSError:
+            return False
+        if filed:
+            task.job.close()
+            self.report("done", task.hint, micros)
+        return filed
 
     def settle(self, task: Task, outcome: Outcome) -> None:
         """
         File the verdict of *task* and report it.
 
-        A full disk or the like keeps the job in ``active/``: the daemon is
-        told and tries again.
+        If the disk refuses, the job stays in ``active/`` and the verdict is
+        owed.
         """
         task.job.close()
         self._file(
             task.hint, task.active, outcome, task.handler, task.max_attempts
         )
+
+    def give_back(self, hint: str, active: str) -> None:
+        """Send a claimed job back to wait; it costs no run."""
+
+        def move() -> None:
+            self.spool.give_back(active)
+            self.report("back", hint)
+
+        self._do(move)
 
     def _file(
         self,
@@ -167,16 +210,37 @@ class Link:
         handler: Handler,
         max_attempts: int | None,
     ) -> None:
-        settled = settle.settle(
-            self.spool, active, outcome, handler, max_attempts, self.durable,
-            time.time_ns(), self.random.random(),
-        )
-        self.report(
-            "settled", hint, settled.state.value, settled.name,
-            outcome.micros, settle.describe(
-                outcome.kind, outcome.status, outcome.text
-            ) if settled.state is not State.DONE else "",
-        )
+        def move() -> None:
+            settled = settle.settle(
+                self.spool, active, outcome, handler, max_attempts,
+                self.durable, time.time_ns(), self.random.random(),
+            )
+            text = ""
+            if settled.state is not State.DONE:
+                text = settle.describe(
+                    outcome.kind, outcome.status, outcome.text
+                )
+            self.report(
+                "settled", hint, settled.state.value, settled.name,
+                outcome.micros, text,
+            )
+
+        self._do(move)
+
+    def _do(self, move: Callable[[], None]) -> None:
+        self.owed.append(move)
+        self.pay()
+
+    def pay(self) -> bool:
+        """Do what is owed; False if the disk still refuses."""
+        while self.owed:
+            try:
+                self.owed[0]()
+            except OSError as error:
+                self.report("owing", fsops.why(error))
+                return False
+            self.owed.pop(0)
+        return True
 
 
 def config_of(fields: dict[str, Any]) -> Config:

@@ -1,0 +1,228 @@
+# SPDX-License-Identifier: MIT
+"""
+The jobs that wait: heard of, found, admitted, delayed, and due again.
+
+Events and scans both end in ``take_in``; what comes of it are the lanes the
+dispatcher takes from, the timetable of deferred jobs, and the jobs that no
+handler can run.
+"""
+
+import collections
+import logging
+import selectors
+import time
+from collections.abc import Iterator
+
+from spooler import fsops, names
+from spooler.config import Config, Router
+from spooler.index import Lanes, Timetable
+from spooler.intake import Intake
+from spooler.names import Name
+from spooler.spool import Spool
+from spooler.states import State
+from spooler.sweep import Sweep
+from spooler.watch import Watch
+
+log = logging.getLogger(__name__)
+
+_POLL_S = 1.0  #: between scans where there are no events
+_DUE_SLICE = 500
+_EVENT_SLICE = 2000
+_REJECT_SLICE = 50
+_REJECTS_MAX = 1000
+_LOOK_S = 1.0
+
+
+class Arrivals:
+    """
+    What the daemon knows of waiting jobs.
+
+    Attributes:
+        lanes: the waiting jobs, by handler.
+        timetable: the deferred jobs.
+        intake: what was left alone in ``incoming/``.
+    """
+
+    def __init__(
+        self, spool: Spool, config: Config, selector: selectors.BaseSelector
+    ) -> None:
+        self._spool = spool
+        self._selector = selector
+        self._watch: Watch | None = None
+        self._events: collections.deque[str] = collections.deque()
+        self._rejects: collections.deque[str] = collections.deque()
+        self.intake = Intake(spool)
+        self.timetable = Timetable()
+        self.use(config)
+        self._incoming = Sweep(
+            spool, State.INCOMING, self._begin, self._take_in, self._end
+        )
+        self._deferred = Sweep(
+            spool, State.DEFERRED, self.timetable.begin_scan,
+            self._take_deferred, self.timetable.end_scan,
+        )
+
+    def use(self, config: Config) -> None:
+        """Route by *config* from now on; a scan must follow."""
+        self._every_s = config.rescan_s
+        self._router = Router(config)
+        self._handlers = config.handlers
+        self.lanes = Lanes(config.handlers)
+        self._rejects.clear()
+
+    # Hearing of files.
+
+    def open_watch(self) -> None:
+        """Ask for events; do without where there are none."""
+        try:
+            self._watch = Watch(self._spool.fds[State.INCOMING])
+        except OSError as error:
+            self._watch = None
+            log.warning(
+                "no events from incoming/ (%s); scanning every %gs instead",
+                fsops.why(error), self.every_s,
+            )
+            return
+        self._selector.register(
+            self._watch.wake_fd, selectors.EVENT_READ, self._hear
+        )
+
+    def close(self) -> None:
+        """Ask for no more events."""
+        if self._watch is not None:
+            self._selector.unregister(self._watch.wake_fd)
+            self._watch.close()
+            self._watch = None
+
+    @property
+    def watching(self) -> bool:
+        """Whether the file system tells of arrivals."""
+        return self._watch is not None
+
+    @property
+    def every_s(self) -> float:
+        """Seconds between scans."""
+        if self._watch is not None:
+            return self._every_s
+        return min(self._every_s, _POLL_S)
+
+    def _hear(self) -> None:
+        watch = self._watch
+        assert watch is not None
+        self._events.extend(watch.take())
+        if watch.take_lost():
+            log.warning("events were lost; scanning incoming/")
+            self.request_scan()
+        if watch.gone:
+            self.close()
+            self.open_watch()
+            self.request_scan()
+
+    # A turn of the loop.
+
+    def work(self) -> None:
+        """
+        Take in what was heard of, scan a slice, send back what is due.
+
+        Raises:
+            OSError: the spool is in trouble; nothing is lost, and the next
+                call goes on.
+        """
+        for _ in range(min(_EVENT_SLICE, len(self._events))):
+            # Off the queue only once it is taken in.
+            self._take_in(self._events[0], False)
+            self._events.popleft()
+        if self.lanes.wants_scan() and not self._incoming.running:
+            self._incoming.request()
+        if self.timetable.wants_scan() and not self._deferred.running:
+            self._deferred.request()
+        self._incoming.step(self.every_s)
+        self._deferred.step(self.every_s)
+        self._retry_due()
+
+    def wait_s(self) -> float:
+        """Seconds until there is work for the next turn."""
+        if self._events or self._rejects:
+            return 0.0
+        wait = min(self._incoming.wait_s(), self._deferred.wait_s())
+        due_ns = self.timetable.next_due_ns()
+        if due_ns is not None:
+            # Due times are wall clock, which may jump: look once a second,
+            # however far away the next one is.
+            until = (due_ns - time.time_ns()) / 1e9
+            wait = min(wait, _LOOK_S, max(0.0, until))
+        return wait
+
+    def request_scan(self) -> None:
+        """Scan ``incoming/`` soon."""
+        self._incoming.request()
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything on disk has been seen once."""
+        return self._incoming.complete and self._deferred.complete
+
+    def _begin(self) -> None:
+        self.intake.begin_scan()
+        self.lanes.begin_scan()
+
+    def _end(self) -> None:
+        self.lanes.end_scan()
+
+    def _take_in(self, entry: str, is_dir: bool) -> None:
+        found = self.intake.take_in(entry, is_dir)
+        for text, due_ns in self.intake.delayed:
+            self.timetable.add(text, due_ns)
+        self.intake.delayed.clear()
+        if found is not None:
+            self.queue(*found)
+
+    def queue(self, text: str, name: Name) -> None:
+        """A job waits in ``incoming/`` under its name *text*."""
+        handler = self._router.handler_of(name)
+        if handler is not None and handler in self._handlers:
+            self.lanes.add(text, name, handler)
+        elif len(self._rejects) < _REJECTS_MAX:
+            self._rejects.append(text)
+        else:
+            self.request_scan()  # finds it once there is room
+
+    def _take_deferred(self, entry: str, is_dir: bool) -> None:
+        name = names.parse(entry)
+        if name is not None and not is_dir:
+            self.timetable.add(entry, name.due_ns or 0)
+
+    def _retry_due(self) -> None:
+        for _ in range(_DUE_SLICE):
+            due_ns = self.timetable.next_due_ns()
+            if due_ns is None or due_ns > time.time_ns():
+                return
+            text = self._spool.retry(self.timetable.peek())
+            self.timetable.pop()
+            name = names.parse(text) if text is not None else None
+            if text is not None and name is not None:
+                self.queue(text, name)
+
+    def take_rejects(self) -> Iterator[str]:
+        """Some of the jobs that no handler can run."""
+        for _ in range(min(_REJECT_SLICE, len(self._rejects))):
+            yield self._rejects[0]
+            self._rejects.popleft()
+
+    def is_drained(self) -> bool:
+        """
+        Nothing waits, and nothing is backing off, by the disk's word.
+
+        Jobs that their producers put off, and that never ran, do not count.
+        """
+        if len(self.lanes) or self._rejects or self._events:
+            return False
+        for entry in self._spool.scan(State.INCOMING):
+            if entry.name not in self.intake.strays:
+                self.request_scan()
+                return False
+        for entry in self._spool.scan(State.DEFERRED):
+            name = names.parse(entry.name)
+            if name is not None and name.runs:
+                return False
+        return True

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: MIT
+"""
+What a command is given, and what its end means.
+
+Pure but for reading one result file: argument vector, environment, and the
+verdict for an exit code.
+"""
+
+import json
+import os
+import signal
+from typing import Any
+
+from spooler import fsops, settle
+from spooler.worker import Task
+
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_EXIT_DEFER = (75, 111)
+_EXIT_FAIL = (65, 100)
+_VALUE_MAX_BYTES = 1 << 20
+RESULT = "result"  #: the file in the work directory that SPOOL_RESULT names
+_SIGNALS = frozenset(map(int, signal.Signals))
+
+
+def argv(task: Task, file: str) -> list[str]:
+    """
+    The argument vector: the handler's words, then the job's arguments.
+
+    ``{file}``, ``{id}`` and ``{name}`` are replaced in the handler's words
+    alone; no shell sees any of it.
+    """
+    words = {
+        "{file}": file, "{id}": task.name.id,
+        "{name}": task.name.dropped_name or task.name.id,
+    }
+    out = [
+        _replaced(word, words) if "{" in word else word
+        for word in task.handler.command
+    ]
+    document = task.job.document
+    if document is not None:
+        out += [
+            arg if isinstance(arg, str) else json.dumps(arg)
+            for arg in document.args
+        ]
+    return out
+
+
+def environ(task: Task, file: str, work: str) -> dict[str, str]:
+    """The whole environment: nothing of the daemon's own gets through."""
+    name = task.name
+    out = {
+        "PATH": _PATH,
+        "LANG": "C.UTF-8",
+        "HOME": work,
+        **dict(task.handler.env),
+        "SPOOL_JOB_ID": name.id,
+        "SPOOL_JOB_NAME": name.dropped_name or "",
+        "SPOOL_HANDLER": task.handler.name,
+        "SPOOL_ATTEMPT": str(name.runs),
+        "SPOOL_MAX_ATTEMPTS": str(task.max_attempts),
+        "SPOOL_JOB_FILE": file,
+        "SPOOL_RESULT": os.path.join(work, RESULT),
+        "SPOOL_PRIORITY": str(name.priority),
+    }
+    document = task.job.document
+    if document is not None:
+        if document.traceparent:
+            out["TRACEPARENT"] = document.traceparent
+        for field, value in document.extra.items():
+            out["SPOOL_" + field.upper().replace("-", "_")] = value
+    return out
+
+
+def _replaced(word: str, words: dict[str, str]) -> str:
+    """Replace each {word} once; what is put in is not looked at again."""
+    out, rest = "", word
+    while rest:
+        at = rest.find("{")
+        if at < 0:
+            break
+        out, rest = out + rest[:at], rest[at:]
+        for key, value in words.items():
+            if rest.startswith(key):
+                out, rest = out + value, rest[len(key):]
+                break
+        else:
+            out, rest = out + "{", rest[1:]
+    return out + rest
+
+
+def verdict(
+    code: int, ended_by: str | None, limit: float | None, last: str
+) -> tuple[str, str, int | None, str]:
+    """Effect, kind, status and text for an exit code as subprocess has it."""
+    if ended_by == "killed":
+        return settle.FAIL, "killed", None, "killed by an operator"
+    if ended_by == "timeout":
+        text = f"timed out after {limit:g}s" if limit else "timed out"
+        return settle.RETRY, "timeout", None, text
+    if code < 0:
+        text = signal.Signals(-code).name if -code in _SIGNALS else ""
+        return settle.RETRY, "signal", -code, text
+    if code == 0:
+        return settle.DONE, "ok", None, ""
+    if code in _EXIT_DEFER:
+        return settle.DEFER, "exit", code, last
+    if code in _EXIT_FAIL:
+        return settle.FAIL, "exit", code, last
+    return settle.RETRY, "exit", code, last
+
+
+def result(work_fd: int) -> Any:
+    """
+    The value a command left in the file that SPOOL_RESULT names.
+
+    JSON if it is JSON, else text; None if there is none, or too much.
+    """
+    try:
+        data = fsops.read_file(work_fd, RESULT, _VALUE_MAX_BYTES + 1)
+    except OSError:
+        return None
+    if not data or len(data) > _VALUE_MAX_BYTES:
+        return None
+    try:
+        value = json.loads(data)
+        json.dumps(value, allow_nan=False)
+        return value
+    except (ValueError, RecursionError):
+        return data.decode("utf-8", "backslashreplace").rstrip("\n")
