@@ -15,13 +15,13 @@ import time
 from typing import Any
 
 from spooler import command, fsops, settle
+from spooler.capture import Capture
 from spooler.settle import Outcome
 from spooler.spool import PRIVATE
 from spooler.states import State
-from spooler.text import inert, inert_bytes
+from spooler.text import inert
 from spooler.worker import PAY_EVERY_S, Link, Task
 
-_LAST_LINE_BYTES = 4096
 _KILL_AFTER_KILL_S = 0.5  #: from TERM to KILL when a person says kill
 _OUTPUT_CHECK_S = 1.0
 _RESET_SIGNALS = (signal.SIGPIPE, signal.SIGINT, signal.SIGXFSZ)
@@ -33,8 +33,7 @@ class Running:
 
     task: Task
     pid: int
-    out_fd: int
-    err_fd: int
+    capture: Capture
     work: str
     deadline: float | None
     kill_at: float | None = None
@@ -60,46 +59,36 @@ class Runner:
         task = self._link.take(hint, handler)
         if task is None:
             return
-        work = ""
-        fds: list[int] = []
+        work, capture, stdin_fd = "", None, -1
         try:
             work = self._work_dir()
-            for kind in ("out", "err"):
-                fds.append(self._capture(f"{task.name.stem}.{kind}"))
-            fds.append(task.job.stdin_fd())
-            pid = self._spawn(task, work, fds[2], fds[0], fds[1])
+            capture = self._capture(task, fresh=True)
+            stdin_fd = task.job.stdin_fd()
+            pid = self._spawn(task, work, stdin_fd, capture.fds)
         except OSError as error:
-            for fd in fds:
-                os.close(fd)
             if work:
                 self._free.append(work)
-            self._drop_capture(task, "out")
-            self._drop_capture(task, "err")
+            if capture is not None:
+                capture.drop()
             self._cannot_start(task, error)
             return
-        os.close(fds[2])
+        finally:
+            if stdin_fd >= 0:
+                os.close(stdin_fd)
         limit = task.timeout_s
-        self._running[pid] = Running(
-            task, pid, fds[0], fds[1], work,
-            None if limit is None else time.monotonic() + limit,
+        deadline = None if limit is None else time.monotonic() + limit
+        self._running[pid] = Running(task, pid, capture, work, deadline)
+        self._link.report(
+            "started", hint, task.active, pid, work, task.started_ns,
+            task.clock_ns, deadline,
         )
-        self._link.report("started", hint, task.active, pid)
+        self._link.flush()  # known to the daemon should we be killed
 
-    def _capture(self, name: str) -> int:
-        return os.open(
-            name, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_APPEND
-            | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640,
-            dir_fd=self._link.spool.fds[State.ACTIVE],
+    def _capture(self, task: Task, fresh: bool) -> Capture:
+        return Capture(
+            self._link.spool.fds[State.ACTIVE], task.name.stem,
+            task.handler.output_limit, fresh,
         )
-
-    def _drop_capture(self, task: Task, kind: str) -> None:
-        try:
-            fsops.unlink(
-                self._link.spool.fds[State.ACTIVE],
-                f"{task.name.stem}.{kind}",
-            )
-        except OSError:
-            pass  # an empty file more; recovery tidies active/
 
     def _cannot_start(self, task: Task, error: OSError) -> None:
         if fsops.is_temporary(error):
@@ -126,7 +115,7 @@ class Runner:
         return name
 
     def _spawn(
-        self, task: Task, work: str, in_fd: int, out_fd: int, err_fd: int
+        self, task: Task, work: str, stdin_fd: int, output_fds: list[int]
     ) -> int:
         spool = self._link.spool
         file = os.path.join(spool.path, State.ACTIVE.value, task.active)
@@ -143,10 +132,26 @@ class Runner:
         return os.posix_spawnp(
             argv[0], argv, environ, setsid=True, setsigdef=_RESET_SIGNALS,
             file_actions=[
-                (os.POSIX_SPAWN_DUP2, in_fd, 0),
-                (os.POSIX_SPAWN_DUP2, out_fd, 1),
-                (os.POSIX_SPAWN_DUP2, err_fd, 2),
+                (os.POSIX_SPAWN_DUP2, stdin_fd, 0),
+                (os.POSIX_SPAWN_DUP2, output_fds[0], 1),
+                (os.POSIX_SPAWN_DUP2, output_fds[1], 2),
             ],
+        )
+
+    def adopt(self, told: dict[str, Any]) -> None:
+        """Settle a command that outlived the runner that started it."""
+        task = self._link.resume(
+            told["hint"], told["active"], told["handler"],
+            told["started_ns"], told["clock_ns"],
+        )
+        if task is None:
+            return
+        self._ended(
+            Running(
+                task, told["pid"], self._capture(task, fresh=False),
+                told["work"], None, ended_by=told["ended_by"],
+            ),
+            told["code"], {},
         )
 
     def reap(self) -> None:
@@ -178,59 +183,24 @@ class Runner:
         task = running.task
         micros = (time.monotonic_ns() - task.clock_ns) // 1000
         if running.ended_by == "abort":
-            os.close(running.out_fd)
-            os.close(running.err_fd)
-            self._drop_capture(task, "out")
-            self._drop_capture(task, "err")
+            running.capture.drop()
             task.job.close()
             self._link.give_back(task.hint, task.active)
             self._clean(running.work)
             return
-        out, last = self._close_output(running)
+        out = running.capture.close()
+        last = running.capture.last_error(out[1])
         effect, kind, status, text = command.verdict(
             code, running.ended_by, task.timeout_s, last
         )
         value = self._result(running.work)
-        for suffix, size in zip(("out", "err"), out):
-            if not size:
-                self._drop_capture(task, suffix)
         self._link.settle(task, Outcome(
             effect, kind, task.started_ns, micros, status=status, text=text,
-            value=value, out_bytes=out[0], err_bytes=out[1], rusage=rusage,
+            value=value, out_bytes=out[0], err_bytes=out[1],
+            rusage=rusage or None,
             tags=task.tags,
         ))
         self._clean(running.work)
-
-    def _close_output(self, running: Running) -> tuple[tuple[int, int], str]:
-        """Sizes of the captured output, and the last line of errors."""
-        limit, sizes, last = running.task.handler.output_limit, [], ""
-        for kind, fd in (("out", running.out_fd), ("err", running.err_fd)):
-            size = os.fstat(fd).st_size
-            if size > limit:
-                _cut(fd, limit)
-                size = limit
-            os.close(fd)
-            sizes.append(size)
-            if kind == "err" and size:
-                last = self._last_line(f"{running.task.name.stem}.err", size)
-        return (sizes[0], sizes[1]), last
-
-    def _last_line(self, name: str, size: int) -> str:
-        try:
-            fd = os.open(
-                name, fsops.NOFOLLOW_READ,
-                dir_fd=self._link.spool.fds[State.ACTIVE],
-            )
-        except OSError:
-            return ""
-        try:
-            data = os.pread(
-                fd, _LAST_LINE_BYTES, max(0, size - _LAST_LINE_BYTES)
-            )
-        finally:
-            os.close(fd)
-        lines = data.strip().splitlines()
-        return inert_bytes(lines[-1], 300) if lines else ""
 
     def _result(self, work: str) -> Any:
         try:
@@ -272,19 +242,13 @@ class Runner:
                 soonest = at
         if self._running and now >= self._next_output_check:
             self._next_output_check = now + _OUTPUT_CHECK_S
-            self._cap_output()
+            for running in self._running.values():
+                running.capture.cap()
         if not self._running:
             return None
         if soonest is None:
             return _OUTPUT_CHECK_S
         return max(0.0, min(soonest - now, _OUTPUT_CHECK_S))
-
-    def _cap_output(self) -> None:
-        for running in self._running.values():
-            limit = running.task.handler.output_limit
-            for fd in (running.out_fd, running.err_fd):
-                if os.fstat(fd).st_size > limit:
-                    _cut(fd, limit)
 
     def end(self, running: Running, why: str, grace_s: float) -> None:
         """Ask the whole process group to end, and see to it after grace."""
@@ -318,13 +282,6 @@ class Runner:
                 pass  # recovery tidies
 
 
-def _cut(fd: int, limit: int) -> None:
-    try:
-        os.ftruncate(fd, limit)
-    except OSError:
-        pass  # the disk is in trouble; the record tells the size it has
-
-
 def _kill_group(pid: int, number: int) -> None:
     try:
         os.killpg(pid, number)
@@ -350,6 +307,8 @@ def run(link: Link, messages: list[dict[str, Any]]) -> None:
                 for hint in message["jobs"]:
                     runner.start(hint, message["handler"])
                     runner.reap()
+            elif "ended" in message:
+                runner.adopt(message["ended"])
             elif "kill" in message:
                 runner.kill(message["kill"])
             elif "stop" in message:

@@ -11,6 +11,7 @@ from typing import Any
 
 from spooler import names, recover, settle, units
 from spooler.dispatch import Dispatcher
+from spooler.foster import Child, Foster, kill_strays, reap_orphans
 from spooler.index import Timetable
 from spooler.names import Name
 from spooler.pool import Pool, Worker, describe_exit
@@ -21,6 +22,7 @@ from spooler.text import inert
 
 log = logging.getLogger(__name__)
 
+_KILL_AFTER_S = 0.5
 TROUBLE_WAIT_S = 1.0  #: from a refused claim to the next
 
 
@@ -56,13 +58,20 @@ class Crew:
     ) -> None:
         self._spool = spool
         self._pool = pool
-        self.dispatcher = dispatcher
         self._timetable = timetable
         self._watch, self._unwatch = watch, unwatch
         self.tally = Tally()
         self.trouble: str | None = None
         self.trouble_until = 0.0
+        self.foster = Foster()
+        self.use(dispatcher)
         self._dead: list[tuple[Worker, int, int]] = []
+        self._ended: list[tuple[Child, int]] = []
+
+    def use(self, dispatcher: Dispatcher) -> None:
+        """Serve *dispatcher* from now on."""
+        self.dispatcher = dispatcher
+        dispatcher.fostered = self.foster.children
 
     def fill(self) -> None:
         """
@@ -117,8 +126,11 @@ class Crew:
         elif kind == "taken":
             self._forget(worker.answered(report[1]), report[1])
         elif kind == "started":
-            _, hint, active, pid = report
-            worker.started[hint] = (active, pid)
+            _, hint, active, pid, work, started_ns, clock_ns, limit = report
+            worker.started[hint] = Child(
+                hint, active, worker.outstanding.get(hint, ""), pid, work,
+                started_ns, clock_ns, limit,
+            )
             log.debug("%s: started pid=%d", id_of(hint), pid)
         elif kind == "back":
             worker.answered(report[1])
@@ -198,6 +210,12 @@ class Crew:
         if doing is not None:
             micros = (time.monotonic_ns() - doing[1]) // 1000
         self._dead.append((worker, code, micros))
+        for child in list(worker.started.values()):
+            if self.foster.adopt(child):
+                log.info(
+                    "%s: runs on without its runner", id_of(child.hint)
+                )
+                worker.answered(child.hint)
         for hint in list(worker.outstanding):
             self._unclaimed(worker, hint)
 
@@ -214,9 +232,15 @@ class Crew:
 
     def _lost_jobs(self, worker: Worker, code: int, micros: int) -> None:
         now_ns = time.time_ns()
-        for active, name in recover.orphans(
-            self._spool, lambda owner: owner == worker.owner
-        ):
+        in_care = {child.active for child in self.foster.children}
+        lost = [
+            (active, name) for active, name in recover.orphans(
+                self._spool, lambda owner: owner == worker.owner
+            ) if active not in in_care
+        ]
+        if worker.kind == "command" and lost:
+            kill_strays(self._pids(), {name.id for _, name in lost})
+        for active, name in lost:
             if self.dispatcher.stopped and worker.killed_for is None:
                 back = self._spool.give_back(active)
                 log.info("%s: given back", name.id if back else active)
@@ -233,6 +257,47 @@ class Crew:
                 settled.state, active, settled.name, micros, outcome.text
             )
 
+    def _pids(self) -> set[int]:
+        pids = {child.pid for child in self.foster.children}
+        for worker in self._pool.workers.values():
+            pids.add(worker.process.pid)
+        return pids
+
+    def look_after(self) -> bool:
+        """
+        See to commands without a runner; a runner files those that ended.
+
+        Returns:
+            Whether there are any, so that they must be looked at again.
+        """
+        self._ended += self.foster.step()
+        runners = [
+            worker for worker in self._pool.workers.values()
+            if worker.kind == "command" and worker.ready
+        ]
+        while self._ended and runners:
+            child, code = self._ended.pop()
+            runners[0].outstanding[child.hint] = child.handler
+            counts = runners[0].counts
+            counts[child.handler] = counts.get(child.handler, 0) + 1
+            runners[0].send({"ended": {
+                "hint": child.hint, "active": child.active,
+                "handler": child.handler, "pid": child.pid, "code": code,
+                "work": child.work, "started_ns": child.started_ns,
+                "clock_ns": child.clock_ns, "ended_by": child.ended_by,
+            }})
+        return bool(self._ended or self.foster.children)
+
+    def abandon(self) -> None:
+        """End the commands without a runner and give their jobs back."""
+        for child in self.foster.end_all():
+            self._spool.give_back(child.active)
+            log.info("%s: given back", id_of(child.hint))
+
+    def reap_orphans(self) -> None:
+        """Take leave of processes that commands left behind."""
+        reap_orphans(self._pids())
+
     def running(self) -> list[dict[str, Any]]:
         """What runs now, for status."""
         out = []
@@ -244,11 +309,8 @@ class Crew:
                         "id": id_of(doing[0]), "pid": worker.process.pid,
                         "handler": worker.outstanding.get(doing[0]),
                     })
-            for hint, (_, pid) in worker.started.items():
-                out.append({
-                    "id": id_of(hint), "pid": pid,
-                    "handler": worker.outstanding.get(hint),
-                })
+            out += map(_child_fields, worker.started.values())
+        out += map(_child_fields, self.foster.children)
         return out
 
     def kill(self, job_id: str) -> bool:
@@ -263,6 +325,10 @@ class Crew:
                 if id_of(hint) == job_id:
                     worker.send({"kill": hint})
                     return True
+        for child in self.foster.children:
+            if id_of(child.hint) == job_id:
+                child.end("killed", _KILL_AFTER_S)
+                return True
         return False
 
     def check_limits(self) -> bool:
@@ -282,6 +348,12 @@ class Crew:
             if doing is not None and 0 < doing[2] < now_ns - doing[1]:
                 worker.kill("timeout")
         return busy
+
+
+def _child_fields(child: Child) -> dict[str, Any]:
+    return {
+        "id": id_of(child.hint), "pid": child.pid, "handler": child.handler,
+    }
 
 
 def _fate(worker: Worker, code: int) -> tuple[str, str]:

@@ -24,6 +24,7 @@ from spooler.control import Server, ask
 from spooler.crew import TROUBLE_WAIT_S, Crew
 from spooler.dispatch import Dispatcher, slots_of
 from spooler.errors import ConfigError, SpoolError
+from spooler.foster import become_subreaper
 from spooler.lock import DAEMON_LOCK, LOCKS, Instances, Lock
 from spooler.notify import Notifier
 from spooler.pool import Pool, Worker
@@ -34,6 +35,7 @@ from spooler.text import inert
 log = logging.getLogger(__name__)
 
 _LIMIT_CHECK_S = 0.25
+_FOSTER_CHECK_S = 0.05
 _RECOVER_EVERY_S = 5.0
 _HURRY_S = 5.0
 _ABORT_S = 3.0  #: from giving up on running jobs to killing their workers
@@ -85,7 +87,8 @@ class Daemon:
         self._dispatcher = self._new_dispatcher()
         self.crew = Crew(
             self.spool, self._pool, self._dispatcher,
-            self._arrivals.timetable, self._listen_to, self._forget_worker,
+            self._arrivals.timetable, self._listen_to,
+            lambda worker: self._selector.unregister(worker.socket),
         )
         self._stop: Stop | None = None
         self._unfiled: collections.deque[tuple[str, str]] = (
@@ -96,6 +99,7 @@ class Daemon:
         self._trouble: str | None = None
         self._recover_at = 0.0
         self._stuck_wait: float | None = None
+        self._fostering = False
         self._started_ns = time.time_ns()
         self._notifier = Notifier(dict(os.environ))
 
@@ -125,11 +129,14 @@ class Daemon:
         """Serve until told to stop; returns the exit status."""
         wake_r, wake_w = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(wake_w, warn_on_full_buffer=False)
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        for number in (
+            signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD
+        ):
             signal.signal(number, lambda n, _: self._signals.append(n))
         self._selector.register(
             wake_r, selectors.EVENT_READ, lambda: os.read(wake_r, 4096)
         )
+        become_subreaper()
         # Before the first scan: nothing falls between.
         self._arrivals.open_watch()
         server = self._open_control()
@@ -180,13 +187,14 @@ class Daemon:
         else:
             self._stopping(now)
         self._guard(self.crew.bury)
+        self._fostering = self.crew.look_after()
         self.crew.check_limits()
         self._stuck_wait = self._dispatcher.share_stuck()
         self._report_status()
         self._wait(self._wait_s())
 
     def _work(self) -> None:
-        if now_due(self._recover_at):
+        if time.monotonic() >= self._recover_at:
             self._recover()
         self._arrivals.work()
         self._reject()
@@ -232,6 +240,8 @@ class Daemon:
                     waits.append(wait)
         if self._stuck_wait is not None:
             waits.append(self._stuck_wait)
+        if self._fostering:
+            waits.append(_FOSTER_CHECK_S)
         if any(worker.outstanding for worker in self._pool.workers.values()):
             waits.append(_LIMIT_CHECK_S)
         return max(0.0, min(waits))
@@ -269,26 +279,16 @@ class Daemon:
             return
         # An instance without a lock file is dead as well.
         live = set(self._instances.listed()) - set(dead)
-
-        def is_dead(owner: str) -> bool:
-            return owner[:names.INSTANCE_CHARS] not in live
-
-        for active, name in recover.orphans(self.spool, is_dead):
-            state, moved = recover.recover(
-                self.spool, self.config, active, name
-            )
-            log.warning(
-                "%s: interrupted in run %d; now %s", name.id, name.runs,
-                state.value if moved else "gone",
-            )
-            recovered = names.parse(moved) if moved is not None else None
-            if state is State.FAILED:
-                self.crew.tally.count(state)
-            elif moved is not None and recovered is not None:
-                self._arrivals.queue(moved, recovered)
-        recover.tidy(self.spool, is_dead)
-        for name_ in dead:
-            self._instances.forget(name_)
+        for state, moved in recover.recover_all(
+            self.spool, self.config,
+            lambda owner: owner[:names.INSTANCE_CHARS] not in live,
+        ):
+            self.crew.tally.count(state)
+            name = names.parse(moved)
+            if state is State.INCOMING and name is not None:
+                self._arrivals.queue(moved, name)
+        for instance in dead:
+            self._instances.forget(instance)
 
     # Workers.
 
@@ -298,15 +298,14 @@ class Daemon:
             lambda: self.crew.hear(worker),
         )
 
-    def _forget_worker(self, worker: Worker) -> None:
-        self._selector.unregister(worker.socket)
-
     # Signals, stop and reload.
 
     def _take_signals(self) -> None:
         while self._signals:
             number = self._signals.popleft()
-            if number == signal.SIGHUP:
+            if number == signal.SIGCHLD:
+                self.crew.reap_orphans()
+            elif number == signal.SIGHUP:
                 self._reload()
             elif self._stop is not None:
                 self._stop.deadline = 0.0  # a second one: hurry
@@ -328,7 +327,7 @@ class Daemon:
             self._arrivals.use(config)
             self._arrivals.request_scan()
             self._dispatcher = self._new_dispatcher()
-            self.crew.dispatcher = self._dispatcher
+            self.crew.use(self._dispatcher)
             log.info("reloaded: handlers=%s", ",".join(config.handlers))
         self._notifier.send("READY=1")
 
@@ -336,6 +335,7 @@ class Daemon:
         self._notifier.send("STOPPING=1")
         self._dispatcher.stopped = True
         self._stop = Stop(time.monotonic() + patience_s)
+        self.crew.abandon()
         for worker in self._pool.workers.values():
             worker.stop()
         log.info(
@@ -400,8 +400,3 @@ class Daemon:
                 self.crew, self._arrivals, self._dispatcher, self._trouble
             ),
         }
-
-
-def now_due(at: float) -> bool:
-    """Whether a monotonic moment has come."""
-    return time.monotonic() >= at

@@ -11,6 +11,7 @@ import os
 import time
 
 from spooler.config import Config, Handler
+from spooler.foster import Child
 from spooler.index import Lane, Lanes
 from spooler.pool import Pool, Worker
 
@@ -33,6 +34,7 @@ class Dispatcher:
         self.slots = slots_of(config)
         self._mean_s: dict[str, float] = {}
         self.stopped = False
+        self.fostered: list[Child] = []  #: commands without a runner
 
     def learn(self, handler: str, micros: int) -> None:
         """Take note of how long a job took."""
@@ -45,7 +47,7 @@ class Dispatcher:
 
     def running(self, handler: str) -> int:
         """How many jobs of *handler* are being worked at."""
-        count = 0
+        count = sum(child.handler == handler for child in self.fostered)
         for worker in self._pool.workers.values():
             given = worker.counts.get(handler, 0)
             count += min(1, given) if worker.kind == "python" else given

@@ -19,6 +19,7 @@ from typing import Any
 
 from spooler.board import Board
 from spooler.config import Config
+from spooler.foster import Child
 from spooler.names import b32
 from spooler.wire import Unpacker, pack
 
@@ -38,7 +39,7 @@ class Worker:
         outstanding: hints it was given and has not answered, with their
             handlers, oldest first.
         counts: how many of them, by handler.
-        started: of commands: hint -> (active name, pid).
+        started: of commands: what the runner told of each, by hint.
         retiring: it gets no further jobs.
         killed_for: why we killed it: ``timeout`` or ``killed``.
     """
@@ -63,7 +64,7 @@ class Worker:
             collections.OrderedDict()
         )
         self.counts: dict[str, int] = {}
-        self.started: dict[str, tuple[str, int]] = {}
+        self.started: dict[str, Child] = {}
         self._unpacker = Unpacker()
         self._unsent = bytearray()
 

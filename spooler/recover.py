@@ -6,10 +6,11 @@ Idempotent, and may itself be killed at any point: every step is one move.
 """
 
 import difflib
+import logging
 import os
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from spooler import fsops, jobload, names, settle
 from spooler.config import Config, Router
@@ -18,6 +19,8 @@ from spooler.names import Name
 from spooler.settle import Outcome, Settled
 from spooler.spool import Spool
 from spooler.states import State
+
+log = logging.getLogger(__name__)
 
 
 def orphans(
@@ -74,6 +77,26 @@ def recover(
     return settled.state, settled.name
 
 
+def recover_all(
+    spool: Spool, config: Config, is_dead: Callable[[str], bool]
+) -> Iterator[tuple[State, str]]:
+    """
+    Recover every orphan, and tidy up behind dead owners.
+
+    Yields:
+        Where each job went and its name there.
+    """
+    for active, name in orphans(spool, is_dead):
+        state, moved = recover(spool, config, active, name)
+        log.warning(
+            "%s: interrupted in run %d; now %s", name.id, name.runs,
+            state.word if moved else "gone",
+        )
+        if moved is not None:
+            yield state, moved
+    tidy(spool, is_dead)
+
+
 def lost(
     spool: Spool, config: Config, active: str, name: Name, outcome: Outcome
 ) -> Settled:
@@ -98,16 +121,19 @@ def _attempts(spool: Spool, active: str, name: Name) -> int | None:
 def tidy(spool: Spool, is_dead: Callable[[str], bool]) -> None:
     """Remove capture files and work directories of dead owners."""
     active_fd = spool.fds[State.ACTIVE]
-    jobs, sidecars, captures = set(), [], []
+    sidecars, captures = [], []
     for entry in spool.scan(State.ACTIVE):
-        name = names.parse(entry.name)
         split = names.stem_of(entry.name)
-        if name is not None:
-            jobs.add(name.stem)
-        elif split is not None:
+        if split is not None:
             sidecars.append((split[0], entry.name))
         elif is_capture(entry.name):
             captures.append(entry.name)
+    # RACE: a scan may see the output of a job claimed meanwhile and not the
+    # job; one begun afterwards sees the job.
+    jobs = {
+        name.stem for entry in spool.scan(State.ACTIVE)
+        if (name := names.parse(entry.name)) is not None
+    }
     for stem, sidecar in sidecars:
         if stem not in jobs:
             fsops.unlink(active_fd, sidecar)

@@ -166,6 +166,29 @@ class Link:
             )
         return job
 
+    def resume(
+        self, hint: str, active: str, handler_name: str, started_ns: int,
+        clock_ns: int,
+    ) -> Task | None:
+        """
+        Take over a claimed job whose command another runner started.
+
+        Returns:
+            None if it is not there any more; that is reported.
+        """
+        handler = self.config.handlers.get(handler_name)
+        if handler is None:  # removed by a reload meanwhile
+            handler = Handler(handler_name, command=("true",))
+        try:
+            job = self._load(active, handler_name)
+        except BadJob:
+            # It was judged before it ran; the verdict is the command's.
+            job = Job(None, 0, b"", None)
+        except FileNotFoundError:
+            self.report("taken", hint)
+            return None
+        return Task(hint, active, handler, job, started_ns, clock_ns)
+
     def settle_plain(self, task: Task, micros: int) -> bool:
         """
         File a success with nothing more to say; False: settle it in full.
