@@ -5,6 +5,7 @@ and what becomes of the jobs of one that died.
 """
 
 import logging
+import socket
 import time
 from collections.abc import Callable
 from typing import Any
@@ -54,7 +55,7 @@ class Crew:
         dispatcher: Dispatcher,
         timetable: Timetable,
         watch: Callable[[Worker], None],
-        unwatch: Callable[[Worker], None],
+        unwatch: Callable[[socket.socket], object],
     ) -> None:
         self._spool = spool
         self._pool = pool
@@ -202,7 +203,7 @@ class Crew:
 
     def _died(self, worker: Worker) -> None:
         doing = worker.board.read()
-        self._unwatch(worker)
+        self._unwatch(worker.socket)
         code = self._pool.reap(worker)
         if not worker.retiring:
             log.warning("worker %s %s", worker.owner, describe_exit(code))

@@ -8,6 +8,7 @@ event or timer.
 """
 
 import collections
+import contextlib
 import dataclasses
 import logging
 import os
@@ -88,7 +89,7 @@ class Daemon:
         self.crew = Crew(
             self.spool, self._pool, self._dispatcher,
             self._arrivals.timetable, self._listen_to,
-            lambda worker: self._selector.unregister(worker.socket),
+            self._selector.unregister,
         )
         self._stop: Stop | None = None
         self._unfiled: collections.deque[tuple[str, str]] = (
@@ -105,10 +106,8 @@ class Daemon:
 
     def _make_private(self) -> None:
         for name in (LOCKS, "work"):
-            try:
+            with contextlib.suppress(FileExistsError):
                 os.mkdir(name, 0o700, dir_fd=self.spool.private_fd)
-            except FileExistsError:
-                pass
 
     def _held(self) -> str:
         text = f"{inert(self.spool.path)}: another spoold serves this spool"
