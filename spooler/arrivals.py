@@ -70,8 +70,6 @@ class Arrivals:
         self.lanes = Lanes(config.handlers)
         self._rejects.clear()
 
-    # Hearing of files.
-
     def open_watch(self) -> None:
         """Ask for events; do without where there are none."""
         try:
@@ -117,8 +115,6 @@ class Arrivals:
             self.close()
             self.open_watch()
             self.request_scan()
-
-    # A turn of the loop.
 
     def work(self) -> None:
         """

@@ -122,8 +122,6 @@ class Daemon:
     def _new_dispatcher(self) -> Dispatcher:
         return Dispatcher(self.config, self._pool, self._arrivals.lanes)
 
-    # Setting up.
-
     def run(self) -> int:
         """Serve until told to stop; returns the exit status."""
         wake_r, wake_w = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -174,8 +172,6 @@ class Daemon:
         except OSError as error:
             log.error("no control socket: %s", fsops.why(error))
             return None
-
-    # One turn of the loop.
 
     def _turn(self) -> None:
         self._take_signals()
@@ -265,8 +261,6 @@ class Daemon:
             )
             self._unfiled.popleft()
 
-    # Recovery.
-
     def _recover(self) -> None:
         """Take back what dead instances left; live ones are left alone."""
         self._recover_at = time.monotonic() + _RECOVER_EVERY_S
@@ -289,15 +283,11 @@ class Daemon:
         for instance in dead:
             self._instances.forget(instance)
 
-    # Workers.
-
     def _listen_to(self, worker: Worker) -> None:
         self._selector.register(
             worker.socket, selectors.EVENT_READ,
             lambda: self.crew.hear(worker),
         )
-
-    # Signals, stop and reload.
 
     def _take_signals(self) -> None:
         while self._signals:
@@ -375,8 +365,6 @@ class Daemon:
         ):
             return False
         return self._arrivals.is_drained()
-
-    # Telling how it is.
 
     def _report_status(self) -> None:
         if self._notifier.watchdog_s:
