@@ -21,6 +21,7 @@ from spooler.names import Name
 from spooler.spool import Spool
 from spooler.states import State
 from spooler.sweep import Sweep
+from spooler.text import inert
 from spooler.watch import Watch
 
 log = logging.getLogger(__name__)
@@ -53,22 +54,24 @@ class Arrivals:
         self._rejects: collections.deque[str] = collections.deque()
         self.intake = Intake(spool)
         self.timetable = Timetable()
-        self.use(config)
         self._incoming = Sweep(
             spool, State.INCOMING, self._begin, self._take_in, self._end
         )
+        self.use(config)
         self._deferred = Sweep(
             spool, State.DEFERRED, self.timetable.begin_scan,
             self._take_deferred, self.timetable.end_scan,
         )
 
     def use(self, config: Config) -> None:
-        """Route by *config* from now on; a scan must follow."""
+        """Route by *config* from now on; everything is scanned anew."""
         self._every_s = config.rescan_s
         self._router = Router(config)
         self._handlers = config.handlers
         self.lanes = Lanes(config.handlers)
         self._rejects.clear()
+        # A scan under way has filled the old lanes.
+        self._incoming.restart()
 
     def open_watch(self) -> None:
         """Ask for events; do without where there are none."""
@@ -193,11 +196,21 @@ class Arrivals:
             due_ns = self.timetable.next_due_ns()
             if due_ns is None or due_ns > time.time_ns():
                 return
-            text = self._spool.retry(self.timetable.peek())
+            text = self._retry(self.timetable.peek())
             self.timetable.pop()
             name = names.parse(text) if text is not None else None
             if text is not None and name is not None:
                 self.queue(text, name)
+
+    def _retry(self, deferred: str) -> str | None:
+        try:
+            return self._spool.retry(deferred)
+        except OSError as error:
+            if fsops.is_temporary(error):
+                raise
+            # This one file cannot be moved; it must not stop the others.
+            log.error("%s: left alone: %s", inert(deferred), fsops.why(error))
+            return None
 
     def take_rejects(self) -> Iterator[str]:
         """Some of the jobs that no handler can run."""
@@ -214,6 +227,10 @@ class Arrivals:
         if len(self.lanes) or self._rejects or self._events:
             return False
         for entry in self._spool.scan(State.INCOMING):
+            if names.why_illegal(entry.name) or entry.is_dir(
+                follow_symlinks=False
+            ):
+                continue
             if entry.name not in self.intake.strays:
                 self.request_scan()
                 return False

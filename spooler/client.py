@@ -134,6 +134,7 @@ class Client:
             submitted and others not.
         """
         written: list[Name] = []
+        last = -1
         try:
             for handler, args, body in jobs:
                 name = self._name(
@@ -141,25 +142,51 @@ class Client:
                 )
                 data = jobwrite.encode(handler, args, body)
                 fd = self._create(name)
-                try:
-                    self._write(fd, name, data)
-                finally:
-                    os.close(fd)
                 written.append(name)
-            self._sync_all()
+                if last >= 0:
+                    os.close(last)
+                last = fd
+                self._write(fd, name, data)
+            if written:
+                self._publish_all(written, last)
+        except SubmitUnknown:
+            raise
         except BaseException:
             for name in written:
                 fsops.unlink(self._tmp, str(name))
             raise
-        for name in written:
-            fsops.rename(self._tmp, str(name), self._incoming, str(name))
-        try:
-            self._sync_all()
-        except OSError as error:
-            raise SubmitUnknown(
-                written[0].id, f"submitted, not confirmed: {error.strerror}"
-            ) from None
+        finally:
+            if last >= 0:
+                os.close(last)
         return [name.id for name in written]
+
+    def _publish_all(self, written: list[Name], fd: int) -> None:
+        """Flush, rename each, flush again; *fd* lies on the file system."""
+        if self.durable:
+            try:
+                fsops.sync_file_system(fd)
+            except OSError as error:
+                raise _refused(error) from None
+        moved = 0
+        try:
+            for name in written:
+                text = str(name)
+                if not fsops.rename(self._tmp, text, self._incoming, text):
+                    raise _vanished(name)
+                moved += 1
+            if self.durable:
+                fsops.sync_file_system(fd)
+                self._look(written[-1])
+        except (OSError, SpoolError) as error:
+            for name in written[moved:]:
+                fsops.unlink(self._tmp, str(name))
+            if not moved:
+                raise
+            raise SubmitUnknown(
+                written[0].id,
+                f"{moved} of {len(written)} submitted, none confirmed:"
+                f" {error}",
+            ) from None
 
     def submit_file(
         self,
@@ -171,7 +198,7 @@ class Client:
         Submit a copy of a file as it is, routed by its name.
 
         A ``*.job`` file is a document, any other a payload.  Returns and
-        raises as submit.
+        raises as submit, and BadJob for a document that is none.
         """
         tail = os.path.basename(path)
         why = names.why_illegal(tail)
@@ -180,8 +207,7 @@ class Client:
         name = Name(priority, self.mint(), tail, due_ns=due_ns)
         with open(path, "rb", buffering=0) as source:
             if name.is_document:
-                # Its handler is in the document; spoold reads it there.
-                return self._drop(source.fileno(), tail)
+                name = self._document_name(name, source.fileno())
             fd = self._create(name)
             try:
                 self._copy(source.fileno(), fd, name)
@@ -190,25 +216,19 @@ class Client:
                 os.close(fd)
         return name.id
 
-    def _drop(self, source: int, tail: str) -> str:
-        """Drop a document under a name of its own; spoold mints its id."""
+    def _document_name(self, name: Name, source: int) -> Name:
+        """What a document asks for goes into its name."""
+        # Few producers come here, and it takes a parser along.
         from spooler import jobload
 
         document = jobload.peek_fd(source)
-        name = Name(
-            names.DEFAULT_PRIORITY if document.priority is None
-            else document.priority,
-            self.mint(), tail, document.handler,
-            due_ns=document.not_before_ns,
-        )
         os.lseek(source, 0, os.SEEK_SET)
-        fd = self._create(name)
-        try:
-            self._copy(source, fd, name)
-            self._publish(fd, name, fresh=True)
-        finally:
-            os.close(fd)
-        return name.id
+        name.handler = document.handler
+        if document.priority is not None:
+            name.priority = document.priority
+        if name.due_ns is None:
+            name.due_ns = document.not_before_ns
+        return name
 
     def _name(
         self, handler: str, priority: int, due_ns: int | None, job_id: str
@@ -256,11 +276,11 @@ class Client:
             if self.durable:
                 fsops.sync(fd)
             if fresh:  # its id is ours alone: it can replace nothing
-                fsops.rename(self._tmp, text, self._incoming, text)
+                rename = fsops.rename
             else:
-                fsops.rename_noreplace(
-                    self._tmp, text, self._incoming, text
-                )
+                rename = fsops.rename_noreplace
+            if not rename(self._tmp, text, self._incoming, text):
+                raise _vanished(name)
         except FileExistsError:
             fsops.unlink(self._tmp, text)  # the earlier try did arrive
         except OSError as error:
@@ -276,19 +296,26 @@ class Client:
             # both directories after a power cut.
             fsops.sync(fd)
             self._sync_incoming()
-            # A file system that died answers EIO here, where fsync said 0.
-            try:
-                os.close(os.open(
-                    str(name), fsops.NOFOLLOW_READ, dir_fd=self._incoming
-                ))
-            except FileNotFoundError:
-                pass  # RACE: spoold claimed it already
+            self._look(name)
         except OSError as error:
             raise SubmitUnknown(
                 name.id,
                 f"{name.id}: submitted, but not confirmed to be on disk:"
                 f" {error.strerror}; submit again with --id {name.id}",
             ) from None
+
+    def _look(self, name: Name) -> None:
+        """
+        Open what was published.
+
+        A file system that died answers EIO here, where fsync said 0.
+        """
+        try:
+            os.close(os.open(
+                str(name), fsops.NOFOLLOW_READ, dir_fd=self._incoming
+            ))
+        except FileNotFoundError:
+            pass  # RACE: spoold claimed it already
 
     def _sync_incoming(self) -> None:
         if self._incoming_sync < 0:
@@ -302,14 +329,12 @@ class Client:
         if self._incoming_sync >= 0:
             fsops.sync(self._incoming_sync)
 
-    def _sync_all(self) -> None:
-        if not self.durable:
-            return
-        fd = os.open(".", os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._tmp)
-        try:
-            fsops.sync_file_system(fd)
-        finally:
-            os.close(fd)
+
+def _vanished(name: Name) -> SpoolError:
+    return SpoolError(
+        f"{name.id}: its file vanished from tmp/; nothing was submitted",
+        EX_CANTCREAT,
+    )
 
 
 def _refused(error: OSError) -> OSError | SpoolError:

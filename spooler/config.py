@@ -22,7 +22,7 @@ from spooler.text import inert
 
 FORMAT = 1
 CONFIG_NAME = "spool.toml"
-DURABILITIES = ("full", "batch", "relaxed")
+DURABILITIES = ("full", "relaxed")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Config:
         format: version of the spool's layout.
         workers: jobs at once; 0: one per processor.
         default: handler of payloads no pattern matches.
-        durability: ``full``, ``batch`` or ``relaxed``.
+        durability: ``full`` or ``relaxed``.
         rescan_s: the longest a lost event can delay a job.
         stop_timeout_s: how long a stop waits for running jobs.
         max_size: bytes of a job file; a larger one is refused.

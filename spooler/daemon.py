@@ -38,6 +38,7 @@ log = logging.getLogger(__name__)
 _LIMIT_CHECK_S = 0.25
 _FOSTER_CHECK_S = 0.05
 _RECOVER_EVERY_S = 5.0
+_RECOVER_SOON_S = 0.2
 _HURRY_S = 5.0
 _ABORT_S = 3.0  #: from giving up on running jobs to killing their workers
 
@@ -229,6 +230,7 @@ class Daemon:
             waits.append(self._trouble_until - now)
         else:
             waits.append(self._arrivals.wait_s())
+            waits.append(max(0.0, self._recover_at - now))
             for kind in ("python", "command"):
                 wait = self._pool.respawn_wait_s(kind)
                 if wait:
@@ -263,11 +265,13 @@ class Daemon:
 
     def _recover(self) -> None:
         """Take back what dead instances left; live ones are left alone."""
-        self._recover_at = time.monotonic() + _RECOVER_EVERY_S
-        dead = [
-            name for name in self._instances.listed()
-            if name != self.instance and self._instances.is_dead(name)
+        others = [
+            name for name in self._instances.listed() if name != self.instance
         ]
+        dead = [name for name in others if self._instances.is_dead(name)]
+        # One that is about to end is looked at again soon.
+        every = _RECOVER_EVERY_S if dead == others else _RECOVER_SOON_S
+        self._recover_at = time.monotonic() + every
         if not dead and self._arrivals.complete:
             return
         # An instance without a lock file is dead as well.
@@ -314,7 +318,6 @@ class Daemon:
             self.config = config
             self._pool.renew(config)
             self._arrivals.use(config)
-            self._arrivals.request_scan()
             self._dispatcher = self._new_dispatcher()
             self.crew.use(self._dispatcher)
             log.info("reloaded: handlers=%s", ",".join(config.handlers))

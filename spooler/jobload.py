@@ -61,7 +61,7 @@ class Job:
         The caller closes it.  The large ones are never held in memory.
         """
         if self._fd is not None:
-            fd, self._fd = self._fd, None
+            fd = os.dup(self._fd)
             os.lseek(fd, self._offset, os.SEEK_SET)
             return fd
         if not self._data:

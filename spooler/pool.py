@@ -27,6 +27,11 @@ from spooler.wire import Unpacker, pack
 #: each time: a broken interpreter must not be started in a loop.
 _RESPAWN_S = 0.5
 _RESPAWN_MAX_S = 30.0
+#: What systemd told the daemon, and no handler may use.
+_OURS = frozenset((
+    "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS",
+    "LISTEN_PID", "LISTEN_FDNAMES", "INVOCATION_ID", "JOURNAL_STREAM",
+))
 
 
 class Worker:
@@ -176,6 +181,10 @@ class Pool:
                 ],
                 pass_fds=(theirs.fileno(), board_fd, self._lock_fd),
                 stdin=subprocess.DEVNULL,
+                env={
+                    name: value for name, value in os.environ.items()
+                    if name not in _OURS
+                },
                 start_new_session=True,
             )
             board = Board(board_fd)

@@ -43,6 +43,7 @@ class Sweep:
         self._slices: Iterator[None] | None = None
         self._next_at = 0.0
         self._seen_mtime_ns = 0
+        self._requested = True
         self.complete = False
 
     @property
@@ -51,9 +52,13 @@ class Sweep:
         return self._slices is not None
 
     def request(self) -> None:
-        """Scan soon, whatever the timer says."""
-        self._next_at = 0.0
-        self._seen_mtime_ns = 0
+        """Scan soon, and from the start: not only what is left of a scan."""
+        self._requested = True
+
+    def restart(self) -> None:
+        """Scan soon; drop a scan under way."""
+        self._slices = None
+        self._requested = True
 
     def step(self, every_s: float) -> None:
         """
@@ -68,23 +73,23 @@ class Sweep:
         """
         now = time.monotonic()
         if self._slices is None:
-            if now < self._next_at:
-                return
-            if not self._changed():
-                self._next_at = now + every_s
-                return
+            if not self._requested:
+                if now < self._next_at:
+                    return
+                if not self._changed():
+                    self._next_at = now + every_s
+                    return
+            self._requested = False
             self._slices = self._scan(every_s)
         try:
             next(self._slices, None)
         except OSError:
-            self._slices = None
-            self._next_at = now + 1.0
-            self._seen_mtime_ns = 0
+            self.restart()
             raise
 
     def wait_s(self) -> float:
         """Seconds until the next step is of use."""
-        if self._slices is not None:
+        if self._slices is not None or self._requested:
             return 0.0
         return max(0.0, self._next_at - time.monotonic())
 
