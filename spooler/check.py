@@ -13,6 +13,8 @@ import time
 from collections.abc import Callable, Iterator
 
 from spooler import config, fsops, layout, names, record
+from spooler.configfile import HANDLERS_DIR
+from spooler.errors import ConfigError
 from spooler.recover import is_capture
 from spooler.spool import DIRECTORIES, Spool
 from spooler.states import FLOW, State
@@ -91,14 +93,24 @@ def modes(spool: Spool) -> Iterator[Finding]:
                 1, name, f"mode {mode:04o}: others than its owner can write",
                 f"chmod go-w {name}",
             )
-    try:
-        status = fsops.status(spool.root_fd, config.CONFIG_NAME)
-    except FileNotFoundError:
-        return
-    if status.st_mode & 0o022 or status.st_uid not in (0, root.st_uid):
-        yield Finding(
-            1, config.CONFIG_NAME, "others than its owner can change what"
-            " runs", f"chmod go-w {config.CONFIG_NAME}",
+    for name in (config.CONFIG_NAME, HANDLERS_DIR):
+        try:
+            status = fsops.status(spool.root_fd, name)
+        except FileNotFoundError:
+            continue
+        if status.st_mode & 0o022 or status.st_uid not in (0, root.st_uid):
+            yield Finding(
+                1, name, "others than its owner can change what runs",
+                f"chown {root.st_uid} {name}; chmod go-w {name}",
+            )
+
+
+def insist_on_modes(spool: Spool) -> None:
+    """Raise ConfigError unless I1 holds: somebody else could run code."""
+    for finding in modes(spool):
+        raise ConfigError(
+            f"{inert(spool.path)}: {finding.path} {finding.what};"
+            f" {finding.todo}"
         )
 
 
@@ -166,7 +178,7 @@ def one_place(spool: Spool) -> Iterator[Finding]:
             ):
                 yield Finding(
                     4, _path(*first), f"is also {_path(*seen[key])}",
-                    "spoold merges them at its next start",
+                    "show tells them apart; rm the one not wanted",
                 )
 
 
@@ -305,7 +317,9 @@ def _readable(spool: Spool, status: os.stat_result) -> bool:
         return True
     if status.st_uid == owner.st_uid:
         return bool(status.st_mode & stat.S_IRUSR)
-    if status.st_gid == owner.st_gid:
+    # A producer's file has the group of incoming/, which spoold is in.
+    groups = owner.st_gid, os.fstat(spool.fds[State.INCOMING]).st_gid
+    if status.st_gid in groups:
         return bool(status.st_mode & stat.S_IRGRP)
     return bool(status.st_mode & stat.S_IROTH)
 
@@ -329,11 +343,7 @@ def stale(spool: Spool) -> Iterator[Finding]:
 
 
 def _exists(spool: Spool, state: State, entry: str) -> bool:
-    try:
-        fsops.status(spool.fds[state], entry)
-    except FileNotFoundError:
-        return False
-    return True
+    return fsops.exists(spool.fds[state], entry)
 
 
 def _path(state: State, entry: str) -> str:

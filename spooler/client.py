@@ -108,6 +108,7 @@ class Client:
         name = self._name(
             handler, priority, due_ns, job_id or self.mint()
         )
+        name.resubmitted = job_id is not None
         data = jobwrite.encode(handler, args, body, fields)
         fd = self._create(name)
         try:
@@ -193,6 +194,7 @@ class Client:
         path: str,
         priority: int = names.DEFAULT_PRIORITY,
         due_ns: int | None = None,
+        job_id: str | None = None,
     ) -> str:
         """
         Submit a copy of a file as it is, routed by its name.
@@ -204,14 +206,19 @@ class Client:
         why = names.why_illegal(tail)
         if why is not None or not tail:
             raise ValueError(f"{path}: {why or 'no file name'}")
-        name = Name(priority, self.mint(), tail, due_ns=due_ns)
+        if job_id is not None and not names.is_id(job_id):
+            raise ValueError(f"{job_id!r} is not a job id")
+        name = Name(
+            priority, job_id or self.mint(), tail, due_ns=due_ns,
+            resubmitted=job_id is not None,
+        )
         with open(path, "rb", buffering=0) as source:
             if name.is_document:
                 name = self._document_name(name, source.fileno())
             fd = self._create(name)
             try:
                 self._copy(source.fileno(), fd, name)
-                self._publish(fd, name, fresh=True)
+                self._publish(fd, name, fresh=job_id is None)
             finally:
                 os.close(fd)
         return name.id

@@ -14,8 +14,9 @@ import signal
 import time
 from typing import Any
 
-from spooler import command, fsops, settle
+from spooler import command, fsops, leftover, settle
 from spooler.capture import Capture
+from spooler.foster import become_subreaper
 from spooler.settle import Outcome
 from spooler.spool import PRIVATE
 from spooler.states import State
@@ -24,7 +25,8 @@ from spooler.worker import PAY_EVERY_S, Link, Task
 
 _KILL_AFTER_KILL_S = 0.5  #: from TERM to KILL when a person says kill
 _OUTPUT_CHECK_S = 1.0
-_RESET_SIGNALS = (signal.SIGPIPE, signal.SIGINT, signal.SIGXFSZ)
+#: A command starts with default actions, whatever we or our parent ignore.
+_RESET_SIGNALS = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
 
 
 @dataclasses.dataclass
@@ -65,7 +67,7 @@ class Runner:
             capture = self._capture(task, fresh=True)
             stdin_fd = task.job.stdin_fd()
             pid = self._spawn(task, work, stdin_fd, capture.fds)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             if work:
                 self._free.append(work)
             if capture is not None:
@@ -90,7 +92,16 @@ class Runner:
             task.handler.output_limit, fresh,
         )
 
-    def _cannot_start(self, task: Task, error: OSError) -> None:
+    def _cannot_start(self, task: Task, error: OSError | ValueError) -> None:
+        if isinstance(error, ValueError):
+            # A NUL byte, or text that is no text: exec cannot pass it on.
+            micros = (time.monotonic_ns() - task.clock_ns) // 1000
+            self._link.settle(task, Outcome(
+                settle.FAIL, "bad", task.started_ns, micros,
+                text=f"no command can be given this: {error}",
+                tags=task.tags,
+            ))
+            return
         if fsops.is_temporary(error):
             # No memory, no descriptors: our trouble, not the job's.
             task.job.close()
@@ -131,6 +142,7 @@ class Runner:
             os.close(work_fd)
         return os.posix_spawnp(
             argv[0], argv, environ, setsid=True, setsigdef=_RESET_SIGNALS,
+            setsigmask=(),
             file_actions=[
                 (os.POSIX_SPAWN_DUP2, stdin_fd, 0),
                 (os.POSIX_SPAWN_DUP2, output_fds[0], 1),
@@ -188,12 +200,19 @@ class Runner:
             self._link.give_back(task.hint, task.active)
             self._clean(running.work)
             return
+        self._end_strays(task.name.id)
         out = running.capture.close()
         last = running.capture.last_error(out[1])
         effect, kind, status, text = command.verdict(
             code, running.ended_by, task.timeout_s, last
         )
         value = self._result(running.work)
+        if effect == settle.DONE and value is None and not (
+            any(out) or task.tags
+        ):
+            if self._link.settle_plain(task, micros):
+                self._clean(running.work)
+                return
         self._link.settle(task, Outcome(
             effect, kind, task.started_ns, micros, status=status, text=text,
             value=value, out_bytes=out[0], err_bytes=out[1],
@@ -201,6 +220,14 @@ class Runner:
             tags=task.tags,
         ))
         self._clean(running.work)
+
+    def _end_strays(self, job_id: str) -> None:
+        """Kill what left the process group; we are its new parent."""
+        strays = [
+            pid for pid in leftover.children() if pid not in self._running
+        ]
+        if strays:
+            leftover.kill(leftover.JOB_VARIABLE, {job_id}, strays)
 
     def _result(self, work: str) -> Any:
         try:
@@ -295,6 +322,7 @@ def run(link: Link, messages: list[dict[str, Any]]) -> None:
     signal.set_wakeup_fd(wake_w, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    become_subreaper()
     selector = selectors.DefaultSelector()
     selector.register(link.socket, selectors.EVENT_READ)
     selector.register(wake_r, selectors.EVENT_READ)

@@ -12,6 +12,8 @@ import signal
 from typing import Any
 
 from spooler import fsops, settle
+from spooler.leftover import INSTANCE_VARIABLE, JOB_VARIABLE
+from spooler.names import INSTANCE_CHARS
 from spooler.worker import Task
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -54,7 +56,8 @@ def environ(task: Task, file: str, work: str) -> dict[str, str]:
         "LANG": "C.UTF-8",
         "HOME": work,
         **dict(task.handler.env),
-        "SPOOL_JOB_ID": name.id,
+        JOB_VARIABLE: name.id,
+        INSTANCE_VARIABLE: name.claim[:INSTANCE_CHARS],
         "SPOOL_JOB_NAME": name.dropped_name or "",
         "SPOOL_HANDLER": task.handler.name,
         "SPOOL_ATTEMPT": str(name.runs),

@@ -13,7 +13,7 @@ import fnmatch
 import re
 import shlex
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from spooler import names, units
@@ -22,6 +22,7 @@ from spooler.text import inert
 
 FORMAT = 1
 CONFIG_NAME = "spool.toml"
+_DURATION_MAX_S = 100 * 365 * 86400
 DURABILITIES = ("full", "relaxed")
 
 
@@ -126,9 +127,16 @@ def _integer(low: int, high: int) -> Callable[[Any], int]:
 def _duration(value: Any) -> float:
     if isinstance(value, str):
         return units.parse_duration(value)
-    if type(value) in (int, float) and value >= 0:
+    if type(value) in (int, float) and 0 <= value < _DURATION_MAX_S:
         return float(value)
     raise ValueError('is a duration like "90s"')
+
+
+def _interval(value: Any) -> float:
+    seconds = _duration(value)
+    if seconds < 0.1:
+        raise ValueError("is at least 100ms")
+    return seconds
 
 
 def _timeout(value: Any) -> float | None:
@@ -191,6 +199,9 @@ def _env(value: Any) -> tuple[tuple[str, str], ...]:
         isinstance(item, str) and "\0" not in item for item in value.values()
     ):
         raise ValueError('is a table of texts, { NAME = "value" }')
+    for name in value:
+        if not name or "=" in name or "\0" in name:
+            raise ValueError(f"{_shown(name)} cannot be a variable's name")
     return tuple(value.items())
 
 
@@ -200,7 +211,7 @@ OPTIONS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "workers": ("workers", _integer(0, 1024)),
     "default": ("default", _text),
     "durability": ("durability", _durability),
-    "rescan": ("rescan_s", _duration),
+    "rescan": ("rescan_s", _interval),
     "stop_timeout": ("stop_timeout_s", _duration),
     "max_size": ("max_size", _size),
 }
@@ -221,11 +232,17 @@ HANDLER_OPTIONS: dict[str, tuple[str, Callable[[Any], Any]]] = {
 }
 
 
-def parse(text: str, where: str = CONFIG_NAME) -> Config:
+def parse(
+    text: str,
+    where: str = CONFIG_NAME,
+    executables: Collection[str] = (),
+) -> Config:
     """
     Read the text of a spool.toml.
 
     Args:
+        executables: names of handlers that are files, as ``default`` may
+            name one.
         where: its name in error messages.
 
     Raises:
@@ -237,25 +254,30 @@ def parse(text: str, where: str = CONFIG_NAME) -> Config:
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{where}: {error}") from None
     handlers_table = table.pop("handler", {})
+    _check_format(table.get("format", FORMAT), where)
     fields = _read(table, OPTIONS, where, "", also=("handler",))
-    version = fields.get("format", FORMAT)
-    if version != FORMAT:
-        raise ConfigError(
-            f"{where}: format {version} is not known to this version, which"
-            f" reads format {FORMAT}; upgrade spooler, change nothing"
-        )
     if not isinstance(handlers_table, dict):
         raise ConfigError(f"{where}: write [handler.NAME]")
     handlers = {}
     for name, keys in handlers_table.items():
         handlers[name] = _handler(name, keys, where)
     config = Config(**fields, handlers=handlers)
-    if config.default is not None and config.default not in handlers:
+    known = (*handlers, *executables)
+    if config.default is not None and config.default not in known:
         raise ConfigError(
             f"{where}: default = {_shown(config.default)} is not a handler"
-            + _suggest(config.default, tuple(handlers))
+            + _suggest(config.default, known)
         )
     return config
+
+
+def _check_format(version: object, where: str) -> None:
+    """Before all else: a newer format may have keys unknown to us."""
+    if type(version) is int and version != FORMAT:
+        raise ConfigError(
+            f"{where}: format {version} is not known to this version, which"
+            f" reads format {FORMAT}; upgrade spooler, change nothing"
+        )
 
 
 def _handler(name: str, keys: Any, where: str) -> Handler:
@@ -321,7 +343,8 @@ format = 1
 # The handler of dropped files that no pattern matches.
 #default = "store"
 
-# full: what was confirmed survives a power cut.  relaxed: a kill -9 only.
+# full: records and output are on disk before the verdict.  relaxed: what
+# the kernel has not written yet is lost in a power cut.
 #durability = "full"
 
 # A handler that is a command.  The dropped file, or the body of a job

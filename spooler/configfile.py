@@ -49,9 +49,17 @@ def load(
         raise ConfigError(f"{inert(path)}: not UTF-8") from None
     except OSError as error:
         raise ConfigError(f"{inert(path)}: {error.strerror}") from None
-    read = config.parse(text, inert(path))
+    directory = os.path.join(spool_path, HANDLERS_DIR)
+    executables = _executables(directory)
+    read = config.parse(text, inert(path), executables)
     handlers = dict(read.handlers)
-    _add_executables(os.path.join(spool_path, HANDLERS_DIR), handlers)
+    for name, handler in executables.items():
+        if name in handlers:
+            raise ConfigError(
+                f"{inert(directory)}/{name}: [handler.{name}] is in"
+                " spool.toml too; remove one"
+            )
+        handlers[name] = handler
     default = read.default
     if ad_hoc is not None:
         handlers[AD_HOC] = Handler(AD_HOC, command=_words(ad_hoc))
@@ -72,27 +80,23 @@ def _words(text: str) -> tuple[str, ...]:
     return words
 
 
-def _add_executables(directory: str, handlers: dict[str, Handler]) -> None:
+def _executables(directory: str) -> dict[str, Handler]:
     """Every executable of handlers.d is a handler of its own name."""
     try:
         entries = sorted(os.listdir(directory))
     except FileNotFoundError:
-        return
+        return {}
     except OSError as error:
         raise ConfigError(f"{inert(directory)}: {error.strerror}") from None
+    out = {}
     for entry in entries:
         path = os.path.join(directory, entry)
         # As run-parts: a name with a dot is a backup or a package's leaving.
         if not names.is_handler(entry) or not os.access(path, os.X_OK):
             continue
-        if os.path.isdir(path):
-            continue
-        if entry in handlers:
-            raise ConfigError(
-                f"{inert(path)}: [handler.{entry}] is in spool.toml too;"
-                " remove one"
-            )
-        handlers[entry] = Handler(entry, command=(path,))
+        if not os.path.isdir(path):
+            out[entry] = Handler(entry, command=(os.path.abspath(path),))
+    return out
 
 
 def problems(read: Config) -> list[str]:

@@ -10,11 +10,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from spooler import names, recover, settle, units
+from spooler import fsops, leftover, names, recover, settle, units
 from spooler.dispatch import Dispatcher
-from spooler.foster import Child, Foster, kill_strays, reap_orphans
+from spooler.foster import Child, Foster, reap_orphans
 from spooler.index import Timetable
-from spooler.names import Name
+from spooler.labels import id_of, shown_name
 from spooler.pool import Pool, Worker, describe_exit
 from spooler.settle import Outcome
 from spooler.spool import Spool
@@ -64,6 +64,8 @@ class Crew:
         self.tally = Tally()
         self.trouble: str | None = None
         self.trouble_until = 0.0
+        #: Jobs that cannot be claimed, and why; for arrivals to know.
+        self.refused: dict[str, str] = {}
         self.foster = Foster()
         self.use(dispatcher)
         self._dead: list[tuple[Worker, int, int]] = []
@@ -134,7 +136,7 @@ class Crew:
             )
             log.debug("%s: started pid=%d", id_of(hint), pid)
         elif kind == "back":
-            worker.answered(report[1])
+            self._unclaimed(worker, report[1])
             log.info("%s: given back", id_of(report[1]))
         elif kind == "trouble":
             self._in_trouble(report[2])
@@ -143,7 +145,8 @@ class Crew:
             self._in_trouble(report[1])
         elif kind == "refused":
             # This one job cannot be moved; it must not stop the others.
-            worker.answered(report[1])
+            self._forget(worker.answered(report[1]), report[1])
+            self.refused[report[1]] = report[2]
             log.error(
                 "%s: left alone: %s", id_of(report[1]), inert(report[2])
             )
@@ -211,6 +214,7 @@ class Crew:
         if doing is not None:
             micros = (time.monotonic_ns() - doing[1]) // 1000
         self._dead.append((worker, code, micros))
+        self._drop_output(worker.owner)
         for child in list(worker.started.values()):
             if self.foster.adopt(child):
                 log.info(
@@ -219,6 +223,14 @@ class Crew:
                 worker.answered(child.hint)
         for hint in list(worker.outstanding):
             self._unclaimed(worker, hint)
+
+    def _drop_output(self, stem: str) -> None:
+        """Remove what was written by a run that files no verdict."""
+        for kind in ("out", "err"):
+            try:
+                fsops.unlink(self._spool.fds[State.ACTIVE], f"{stem}.{kind}")
+            except OSError:
+                pass  # recovery tidies
 
     def bury(self) -> None:
         """
@@ -240,7 +252,11 @@ class Crew:
             ) if active not in in_care
         ]
         if worker.kind == "command" and lost:
-            kill_strays(self._pids(), {name.id for _, name in lost})
+            # It died before it could tell of them.
+            leftover.kill(
+                leftover.JOB_VARIABLE, {name.id for _, name in lost},
+                leftover.children(),
+            )
         for active, name in lost:
             if self.dispatcher.stopped and worker.killed_for is None:
                 back = self._spool.give_back(active)
@@ -262,6 +278,7 @@ class Crew:
         pids = {child.pid for child in self.foster.children}
         for worker in self._pool.workers.values():
             pids.add(worker.process.pid)
+            pids.update(child.pid for child in worker.started.values())
         return pids
 
     def look_after(self) -> bool:
@@ -292,6 +309,9 @@ class Crew:
     def abandon(self) -> None:
         """End the commands without a runner and give their jobs back."""
         for child in self.foster.end_all():
+            name = names.parse(child.active)
+            if name is not None:
+                self._drop_output(name.stem)
             self._spool.give_back(child.active)
             log.info("%s: given back", id_of(child.hint))
 
@@ -340,6 +360,8 @@ class Crew:
             Whether any worker is busy, so that it must be looked at again.
         """
         busy = False
+        for worker in self._pool.workers.values():
+            worker.flush()  # what its socket had no room for
         now_ns = time.monotonic_ns()
         for worker in list(self._pool.workers.values()):
             if worker.kind != "python" or not worker.outstanding:
@@ -373,19 +395,3 @@ def _why(worker: Worker, code: int) -> str:
     return f"its worker was {describe_exit(code)} during the run".replace(
         "was exited", "exited"
     )
-
-
-def id_of(text: str) -> str:
-    """The id in a job's name, for a log line."""
-    parsed: Name | None = names.parse(text)
-    return parsed.id if parsed is not None else inert(text)
-
-
-def shown_name(text: str) -> str:
-    """Handler or dropped name of a job, for the end of a log line."""
-    parsed = names.parse(text)
-    if parsed is None:
-        return ""
-    if parsed.dropped_name is not None:
-        return f"name={inert(parsed.dropped_name)}"
-    return f"handler={parsed.told_handler}"

@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from spooler import fsops, names, recover, report, settle
+from spooler import check, fsops, leftover, names, recover, report, settle
 from spooler.arrivals import Arrivals
 from spooler.config import Config
 from spooler.control import Server, ask
@@ -26,10 +26,10 @@ from spooler.crew import TROUBLE_WAIT_S, Crew
 from spooler.dispatch import Dispatcher, slots_of
 from spooler.errors import ConfigError, SpoolError
 from spooler.foster import become_subreaper
-from spooler.lock import DAEMON_LOCK, LOCKS, Instances, Lock
+from spooler.lock import DAEMON_LOCK, Instances, Lock
 from spooler.notify import Notifier
 from spooler.pool import Pool, Worker
-from spooler.spool import PRIVATE, Spool
+from spooler.spool import PRIVATE, PRIVATE_DIRECTORIES, Spool
 from spooler.states import State
 from spooler.text import inert
 
@@ -72,6 +72,7 @@ class Daemon:
         self._drain = drain
         self.config = load()
         self.spool = Spool(path)
+        check.insist_on_modes(self.spool)
         self._private = os.path.join(self.spool.path, PRIVATE)
         self._make_private()
         try:
@@ -106,7 +107,7 @@ class Daemon:
         self._notifier = Notifier(dict(os.environ))
 
     def _make_private(self) -> None:
-        for name in (LOCKS, "work"):
+        for name in PRIVATE_DIRECTORIES:
             with contextlib.suppress(FileExistsError):
                 os.mkdir(name, 0o700, dir_fd=self.spool.private_fd)
 
@@ -182,7 +183,7 @@ class Daemon:
                 self._guard(self._work)
         else:
             self._stopping(now)
-        self._guard(self.crew.bury)
+        self._guard(self.crew.bury, heals=False)
         self._fostering = self.crew.look_after()
         self.crew.check_limits()
         self._stuck_wait = self._dispatcher.share_stuck()
@@ -192,13 +193,16 @@ class Daemon:
     def _work(self) -> None:
         if time.monotonic() >= self._recover_at:
             self._recover()
+        for entry, why in self.crew.refused.items():
+            self._arrivals.intake.leave(entry, why)
+        self.crew.refused.clear()
         self._arrivals.work()
         self._reject()
         self.crew.fill()
         if time.monotonic() >= self.crew.trouble_until:
             self._dispatcher.dispatch()
 
-    def _guard(self, work: Callable[[], None]) -> None:
+    def _guard(self, work: Callable[[], None], heals: bool = True) -> None:
         """Do *work*; trouble with the spool pauses claims, nothing else."""
         try:
             work()
@@ -209,7 +213,7 @@ class Daemon:
             self._trouble = text
             self._trouble_until = time.monotonic() + TROUBLE_WAIT_S
             return
-        if self._trouble is not None:
+        if heals and self._trouble is not None:
             log.info("spool is well again: claims go on")
             self._trouble = None
 
@@ -276,6 +280,8 @@ class Daemon:
             return
         # An instance without a lock file is dead as well.
         live = set(self._instances.listed()) - set(dead)
+        if dead:
+            leftover.kill(leftover.INSTANCE_VARIABLE, dead)
         for state, moved in recover.recover_all(
             self.spool, self.config,
             lambda owner: owner[:names.INSTANCE_CHARS] not in live,
@@ -327,7 +333,6 @@ class Daemon:
         self._notifier.send("STOPPING=1")
         self._dispatcher.stopped = True
         self._stop = Stop(time.monotonic() + patience_s)
-        self.crew.abandon()
         for worker in self._pool.workers.values():
             worker.stop()
         log.info(
@@ -350,6 +355,9 @@ class Daemon:
 
     def _finished(self) -> bool:
         if self._stop is not None:
+            # Whose worker or runner died just now.
+            self._guard(self.crew.abandon, heals=False)
+            self._guard(self.crew.bury, heals=False)
             return not self._pool.workers
         if self._drain and self._is_drained():
             self._begin_stop(self.config.stop_timeout_s)

@@ -21,6 +21,8 @@ BATCH_MAX = 128
 BATCH_S = 0.005
 #: A batch whose first job takes longer than this is offered to others too.
 STUCK_S = 0.02
+#: Commands a runner was given and has not started: what its socket holds.
+UNSTARTED_MAX = 32
 _SMOOTHING = 0.2
 
 
@@ -157,6 +159,8 @@ class Dispatcher:
         if not ready:
             return False
         worker = min(ready, key=lambda w: len(w.outstanding))
+        if len(worker.outstanding) - len(worker.started) >= UNSTARTED_MAX:
+            return False  # it has enough to do; its reports bring us back
         worker.give(lane.take(1), handler.name)
         return True
 

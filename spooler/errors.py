@@ -43,7 +43,8 @@ class SubmitUnknown(SpoolError):
     """
     The job was renamed into ``incoming/`` but its durability is not known.
 
-    Submitting again with the same id is safe: it is the same job.
+    Submitting the same job again with the same id is safe: spoold keeps
+    one of them.
     """
 
     status = EX_TEMPFAIL

@@ -131,42 +131,6 @@ def reap_orphans(known: set[int]) -> None:
         os.waitpid(info.si_pid, 0)
 
 
-def kill_strays(known: set[int], job_ids: set[str]) -> None:
-    """
-    End orphans of a runner that died before it could tell of them.
-
-    Args:
-        known: pids of workers and of children in care.
-        job_ids: of the jobs that runner had claimed; what runs for them is
-            told by the environment it was started with.
-    """
-    for pid in _children():
-        if pid in known:
-            continue
-        try:
-            with open(f"/proc/{pid}/environ", "rb") as file:
-                variables = file.read().split(b"\0")
-        except OSError:
-            continue
-        for variable in variables:
-            name, _, value = variable.partition(b"=")
-            if name == b"SPOOL_JOB_ID" and value.decode(
-                "ascii", "replace"
-            ) in job_ids:
-                log.warning("pid %d: its runner died; killed", pid)
-                _signal_group(pid, signal.SIGKILL)
-                os.waitpid(pid, 0)
-
-
-def _children() -> list[int]:
-    task = f"/proc/self/task/{os.getpid()}/children"
-    try:
-        with open(task) as file:
-            return list(map(int, file.read().split()))
-    except OSError:
-        return []
-
-
 def _signal_group(pid: int, number: int) -> None:
     try:
         os.killpg(pid, number)

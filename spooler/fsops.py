@@ -13,6 +13,8 @@ import errno
 import os
 import stat
 
+from spooler.text import inert
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing it for real would cost every submit 3 ms
     from collections.abc import Callable
@@ -41,9 +43,9 @@ def is_temporary(error: OSError) -> bool:
 def why(error: OSError) -> str:
     """One line for a person: the kernel's words, and the file if known."""
     text = error.strerror or str(error)
-    if error.filename is not None:
-        return f"{os.fsdecode(error.filename)}: {text}"
-    return text
+    if isinstance(error.filename, (str, bytes)):
+        text = f"{os.fsdecode(error.filename)}: {text}"
+    return inert(text)
 
 
 def open_dir(path: str, dir_fd: int | None = None) -> int:
@@ -102,9 +104,12 @@ def _link_unlink(src_fd: int, src: str, dst_fd: int, dst: str) -> bool:
         if os.fstat(dst_fd).st_nlink == 0 or os.fstat(src_fd).st_nlink == 0:
             raise
         return False
-    # RACE: killed here, the job has both names; recovery merges them.
-    os.unlink(src, dir_fd=src_fd)
-    return True
+    # RACE: killed here, the job has both names; recover.merge mends it.
+    if unlink(src_fd, src):
+        return True
+    # RACE: another process moved it between our two calls: it was first.
+    unlink(dst_fd, dst)
+    return False
 
 
 def _renameat2(src_fd: int, src: bytes, dst_fd: int, dst: bytes) -> int:
@@ -136,6 +141,15 @@ _libc: list[Callable[..., int]] = []
 def status(dir_fd: int, name: str) -> os.stat_result:
     """Stat the entry itself, not what a link points to."""
     return os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
+
+
+def exists(dir_fd: int, name: str) -> bool:
+    """Whether there is an entry of that name."""
+    try:
+        status(dir_fd, name)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def unlink(dir_fd: int, name: str) -> bool:
@@ -224,12 +238,12 @@ def replace_file(
         write_all(fd, data)
         if durable:
             os.fsync(fd)
+        os.rename(part, name, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
     except BaseException:
         unlink(dir_fd, part)
         raise
     finally:
         os.close(fd)
-    os.rename(part, name, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
 
 
 def read_file(dir_fd: int, name: str, limit: int) -> bytes | None:

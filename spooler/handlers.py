@@ -28,7 +28,7 @@ class JobContext:
         attempt: 1 for the first run.
         max_attempts: failed runs before the job is given up.
         priority: 0..9.
-        args, kwargs, tags, extra: of the job document.
+        args, kwargs, tags, extra, traceparent: of the job document.
         file: path of the job file; do not write to it.
     """
 
@@ -46,6 +46,7 @@ class JobContext:
         self.kwargs: dict[str, Any] = document.kwargs if document else {}
         self.tags: list[str] = document.tags if document else []
         self.extra: dict[str, str] = document.extra if document else {}
+        self.traceparent = document.traceparent if document else None
         self.file = file
         self._job = job
 

@@ -35,7 +35,7 @@ class Window:
         self._staged: list[str] = []
         self._horizon: str | None = ""
         self._scanning = False
-        self._staged_cut = False
+        self._cut_at: str | None = None  #: horizon of what is staged
         self._recut = False
 
     def __len__(self) -> int:
@@ -54,12 +54,11 @@ class Window:
             if len(self._heap) > 2 * self._limit:
                 self._heap, self._horizon = self._cut(self._heap)
                 self._recut = True
-        elif self._scanning:
+        elif self._scanning and (self._cut_at is None or key < self._cut_at):
             self._held.add(key)
             self._staged.append(key)
             if len(self._staged) > 2 * self._limit:
-                self._staged, _ = self._cut(self._staged)
-                self._staged_cut = True
+                self._staged, self._cut_at = self._cut(self._staged)
 
     def _cut(self, keys: list[str]) -> tuple[list[str], str]:
         keys.sort()  # a sorted list is a heap
@@ -96,7 +95,7 @@ class Window:
     def begin_scan(self) -> None:
         """Every key on disk is going to be added."""
         self._scanning = True
-        self._staged, self._staged_cut, self._recut = [], False, False
+        self._staged, self._cut_at, self._recut = [], None, False
 
     def end_scan(self) -> None:
         """Every key on disk has been added."""
@@ -106,13 +105,10 @@ class Window:
             self._held.difference_update(self._staged)
             self._staged = []
             return
-        horizon = None
-        if self._staged_cut and self._staged:
-            horizon = max(self._staged)
         self._heap.extend(self._staged)
         heapq.heapify(self._heap)
         self._staged = []
-        self._horizon = horizon
+        self._horizon = self._cut_at
 
 
 class Lane:

@@ -8,6 +8,7 @@ so that its handler, priority and due time can be told without opening it.
 """
 
 import errno
+import logging
 import secrets
 import time
 
@@ -15,9 +16,12 @@ from spooler import fsops, jobload, names, settle
 from spooler.errors import BadJob
 from spooler.names import Name
 from spooler.spool import Spool
-from spooler.states import State
+from spooler.states import FLOW, State
+
+log = logging.getLogger(__name__)
 
 STRAYS_MAX = 1000
+_LONG_CHARS = 60  #: a shorter name of the grammar is never too long
 
 
 class Minter:
@@ -75,7 +79,7 @@ class Intake:
                 raise
             # This one entry cannot be moved (immutable, or a directory of
             # somebody else's); it must not stop the others.
-            self._leave(entry, error.strerror or "cannot be moved")
+            self.leave(entry, error.strerror or "cannot be moved")
             return None
 
     def _is_broken(self, error: OSError) -> bool:
@@ -86,24 +90,28 @@ class Intake:
         self, entry: str, is_dir: bool
     ) -> tuple[str, Name] | None:
         if is_dir:
-            self._leave(entry, "a directory")
+            self.leave(entry, "a directory")
             return None
         name = names.parse(entry)
-        if name is None:
+        if name is None or len(entry) > _LONG_CHARS:
             why = names.why_illegal(entry)
             if why is not None:
-                self._leave(entry, why)
+                self.leave(entry, why)
                 return None
+        if name is None:
             return self._admit(entry)
         if not name.is_waiting_form():
             return self._requeued_by_hand(entry, name)
+        if name.resubmitted:
+            return self._resubmitted(entry, name)
         if name.due_ns is not None:
             return self._due(entry, name)
         if str(name) != entry:  # fields in another order
             return self._renamed(entry, name)
         return entry, name
 
-    def _leave(self, entry: str, why: str) -> None:
+    def leave(self, entry: str, why: str) -> None:
+        """Leave an entry alone until the next scan, and say why."""
         if len(self.strays) < STRAYS_MAX:
             self.strays[entry] = why
 
@@ -149,6 +157,28 @@ class Intake:
         """A person moved it back with mv: as good as requeue."""
         moved = self._renamed(entry, name.waiting(0))
         if moved is not None:
+            stem = moved[1].stem
             for state in (State.DONE, State.FAILED, State.DEFERRED):
-                settle.drop_sidecars(self._spool, state, name.stem)
+                # A producer may have made up the name of another's job.
+                if not settle.has_job(self._spool, state, stem):
+                    settle.drop_sidecars(self._spool, state, stem)
         return moved
+
+    def _resubmitted(
+        self, entry: str, name: Name
+    ) -> tuple[str, Name] | None:
+        """Submitted again: one job if the first try did arrive after all."""
+        for state in FLOW:  # in flow order, or one that moves is missed
+            for other in self._spool.scan(state):
+                if other.name == entry and state is State.INCOMING:
+                    continue
+                if other.name[2:names.STEM_CHARS] == name.id:
+                    if "," in other.name:
+                        log.info("%s: submitted twice, kept once", name.id)
+                        self._spool.remove(State.INCOMING, entry)
+                        return None
+        first = name.waiting(name.runs)
+        if name.due_ns is not None:
+            first.due_ns = name.due_ns
+            return self._due(entry, first)
+        return self._renamed(entry, first)

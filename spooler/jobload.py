@@ -12,8 +12,8 @@ import os
 import stat
 
 from spooler import fsops, jobread
+from spooler.document import Document
 from spooler.errors import BadJob
-from spooler.jobread import Document
 from spooler.units import format_size
 
 #: A verified body up to this size is kept in memory, a larger one in an
@@ -146,8 +146,9 @@ def peek(dir_fd: int, name: str) -> Document:
 
 def peek_fd(fd: int) -> Document:
     """The same for an open file, read from where it stands."""
-    if not stat.S_ISREG(os.fstat(fd).st_mode):
-        raise BadJob("not a regular file")
+    mode = os.fstat(fd).st_mode
+    if not stat.S_ISREG(mode):
+        raise BadJob(f"is {_kind(mode)}, not a regular file")
     start = fsops.read_upto(fd, jobread.HEADER_MAX_BYTES)
     if jobread.is_json(start):
         start += fsops.read_upto(fd, jobread.JSON_MAX_BYTES)
@@ -207,11 +208,29 @@ def _load_document(fd: int, dir_fd: int, size: int) -> Job:
     if document.digest is None and document.length is None:
         # Nothing was told of the body, so nothing about it is judged.
         return Job(document, size - end, None, fd, end)
-    return _verified(fd, dir_fd, start, end, document)
+    return _verified(fd, dir_fd, start, end, document, size)
+
+
+def _unnamed(dir_fd: int) -> int:
+    """A private file without a name."""
+    flags = os.O_RDWR | os.O_CLOEXEC
+    try:
+        return os.open(".", os.O_TMPFILE | flags, 0o600, dir_fd=dir_fd)
+    except OSError as error:
+        if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR):
+            raise
+    # NFS and old file systems have no O_TMPFILE.
+    name = ".body-" + os.urandom(8).hex()
+    fd = os.open(
+        name, os.O_CREAT | os.O_EXCL | flags, 0o600, dir_fd=dir_fd
+    )
+    fsops.unlink(dir_fd, name)
+    return fd
 
 
 def _verified(
-    fd: int, dir_fd: int, start: bytes, end: int, document: Document
+    fd: int, dir_fd: int, start: bytes, end: int, document: Document,
+    size: int,
 ) -> Job:
     """Read the body to its end, hold it to its digest, keep what was read."""
     digest = None
@@ -222,13 +241,13 @@ def _verified(
     try:
         while chunk := os.read(fd, _COPY_BYTES):
             length += len(chunk)
+            if length > size - end:
+                # Or a producer that never stops would keep us reading.
+                raise BadJob("grew while it was read: not whole when dropped")
             if digest is not None:
                 digest.update(chunk)
             if copy is None and length > MEMORY_MAX_BYTES:
-                copy = os.open(
-                    ".", os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600,
-                    dir_fd=dir_fd,
-                )
+                copy = _unnamed(dir_fd)
                 fsops.write_all(copy, bytes(body))
                 body.clear()
             if copy is None:

@@ -9,67 +9,21 @@ error that says what to write instead.
 
 import base64
 import binascii
-import difflib
 import hashlib
 import hmac
 import json
-from collections.abc import Callable
 from typing import Any
 
-from spooler import names, units
+from spooler.document import FIELDS, SINGLE, Document, set_field, unknown
 from spooler.errors import BadJob
-from spooler.jobwrite import DIGEST_PREFIX
 from spooler.text import inert
 
 HEADER_MAX_BYTES = 64 << 10
 JSON_MAX_BYTES = 1 << 20
 FIELDS_MAX = 1000
 JSON_DEPTH_MAX = 64
-
-
-class Document:
-    """
-    What a job document asks for.  Treat as frozen.
-
-    Attributes:
-        handler: name of the handler.
-        args: positional arguments; text, or any JSON value in a JSON
-            document.
-        kwargs: keyword arguments, of a JSON document only.
-        priority: 0..9 or None.
-        not_before_ns: wall clock or None.
-        timeout_s: seconds or None.
-        attempts: how many runs may fail, or None.
-        key: carried and shown.
-        tags: carried and shown.
-        traceparent: W3C trace context, passed on.
-        extra: ``X-*`` fields, passed on.
-        length: size of the body in bytes, if told.
-        digest: SHA-256 in hex over all after the Digest line, if told.
-        body: the body, of a JSON document only.
-    """
-
-    __slots__ = (
-        "handler", "args", "kwargs", "priority", "not_before_ns",
-        "timeout_s", "attempts", "key", "tags", "traceparent", "extra",
-        "length", "digest", "body",
-    )
-
-    def __init__(self) -> None:
-        self.handler = ""
-        self.args: list[Any] = []
-        self.kwargs: dict[str, Any] = {}
-        self.priority: int | None = None
-        self.not_before_ns: int | None = None
-        self.timeout_s: float | None = None
-        self.attempts: int | None = None
-        self.key: str | None = None
-        self.tags: list[str] = []
-        self.traceparent: str | None = None
-        self.extra: dict[str, str] = {}
-        self.length: int | None = None
-        self.digest: str | None = None
-        self.body: bytes | None = None
+#: What a JSON document may have besides FIELDS.
+JSON_FIELDS = ("Kwargs", "Body", "Body-Base64")
 
 
 def is_json(start: bytes) -> bool:
@@ -144,7 +98,7 @@ def parse_header(header: bytes) -> Document:
         if value[-1:] == "\r":
             value = value[:-1]
         try:
-            _set_text(document, seen, field, value)
+            set_field(document, seen, field, value)
         except ValueError as error:
             raise BadJob(f"line {number}: {error}") from None
         if number > 1 and document.digest and field.lower() == "digest":
@@ -219,97 +173,24 @@ def _whole(document: Document) -> Document:
     return document
 
 
-def _priority(text: str) -> int:
-    if len(text) != 1 or text not in "0123456789":
-        raise ValueError(f"Priority is a digit 0..9, not '{inert(text, 40)}'")
-    return int(text)
-
-
-def _attempts(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 1 <= len(text) <= 2):
-        raise ValueError(f"Attempts is 1..99, not '{inert(text, 40)}'")
-    return max(1, int(text))
-
-
-def _handler(text: str) -> str:
-    if not names.is_handler(text):
-        raise ValueError(
-            f"'{inert(text, 40)}' cannot be a handler's name"
-            " (1..32 letters, digits, - and _)"
-        )
-    return text
-
-
-def _length(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) <= 15):
-        raise ValueError(f"Length is a count of bytes, not '{inert(text)}'")
-    return int(text)
-
-
-def _digest(text: str) -> str:
-    value = text.removeprefix(DIGEST_PREFIX).lower()
-    if len(value) != 64 or value.strip("0123456789abcdef"):
-        raise ValueError(f"Digest is {DIGEST_PREFIX} and 64 hex digits")
-    return value
-
-
-_SINGLE: dict[str, tuple[str, Callable[[str], Any]]] = {
-    "handler": ("handler", _handler),
-    "priority": ("priority", _priority),
-    "not-before": ("not_before_ns", units.parse_moment),
-    "timeout": ("timeout_s", units.parse_duration),
-    "attempts": ("attempts", _attempts),
-    "key": ("key", str),
-    "traceparent": ("traceparent", str),
-    "length": ("length", _length),
-    "digest": ("digest", _digest),
-}
-
-#: Every field of a document, as spool(5) spells it.
-FIELDS = (
-    "Handler", "Arg", "Priority", "Not-Before", "Timeout", "Attempts",
-    "Key", "Tag", "Traceparent", "Length", "Digest",
-)
-JSON_FIELDS = ("Kwargs", "Body", "Body-Base64")
-
-
-def _set_text(
-    document: Document, seen: set[str], field: str, text: str
-) -> None:
-    key = field.lower()
-    if key == "arg":
-        document.args.append(text)
-        return
-    if key == "tag":
-        document.tags.append(text)
-        return
-    if key.startswith("x-") and _is_token(field):
-        if key in seen:
-            raise ValueError(f"{field} given twice")
-        seen.add(key)
-        document.extra[field] = text
-        return
-    known = _SINGLE.get(key)
-    if known is None:
-        raise ValueError(_unknown(field, FIELDS))
-    if key in seen:
-        raise ValueError(f"{field} given twice")
-    seen.add(key)
-    try:
-        setattr(document, known[0], known[1](text))
-    except ValueError as error:
-        raise ValueError(str(error)) from None
-
-
 def _set_json(
     document: Document, seen: set[str], field: str, item: Any
 ) -> None:
     key = field.lower()
+    if key in ("kwargs", "body", "body-base64"):
+        once = "kwargs" if key == "kwargs" else "body"
+        if once in seen:
+            raise ValueError(f"{field} given twice")
+        seen.add(once)
     if key == "arg":
-        document.args.extend(item if isinstance(item, list) else [item])
+        args = item if isinstance(item, list) else [item]
+        for arg in args:
+            if isinstance(arg, str):
+                _passable(field, arg)
+        document.args.extend(args)
     elif key == "tag":
         for tag in item if isinstance(item, list) else [item]:
-            document.tags.append(_text(field, tag))
+            document.tags.append(_passable(field, _text(field, tag)))
     elif key == "kwargs":
         if not isinstance(item, dict):
             raise ValueError("Kwargs is an object")
@@ -323,12 +204,12 @@ def _set_json(
             raise ValueError("Body-Base64 is not base64") from None
     elif key == "digest":
         raise ValueError("a JSON document has no Digest")
-    elif key in _SINGLE or key.startswith("x-"):
+    elif key in SINGLE or key.startswith("x-"):
         if isinstance(item, bool) or not isinstance(item, (str, int, float)):
             raise ValueError(f"{field} is a text or a number")
-        _set_text(document, seen, field, _scalar(item))
+        set_field(document, seen, field, _scalar(field, item))
     else:
-        raise ValueError(_unknown(field, FIELDS + JSON_FIELDS))
+        raise ValueError(unknown(field, FIELDS + JSON_FIELDS))
 
 
 def _text(field: str, item: Any) -> str:
@@ -337,25 +218,22 @@ def _text(field: str, item: Any) -> str:
     return item
 
 
-def _scalar(item: str | int | float) -> str:
-    text = str(item)
-    if "\0" in text or "\n" in text:
-        raise ValueError("holds a NUL byte or a newline")
+def _scalar(field: str, item: str | int | float) -> str:
+    text = _passable(field, str(item))
+    if "\n" in text:
+        raise ValueError(f"{field} holds a newline")
     return text
 
 
-def _is_token(field: str) -> bool:
-    return len(field) <= 64 and not field.lower().strip(
-        "abcdefghijklmnopqrstuvwxyz0123456789-"
-    )
-
-
-def _unknown(field: str, fields: tuple[str, ...]) -> str:
-    text = f"unknown field '{inert(field, 40)}'"
-    close = difflib.get_close_matches(field.title(), fields, 1)
-    if close:
-        return f"{text}, did you mean {close[0]}?"
-    return f"{text}; use X-... for fields of your own"
+def _passable(field: str, text: str) -> str:
+    """What a header line could hold can also be an argument, a variable."""
+    if "\0" in text:
+        raise ValueError(f"{field} holds a NUL byte")
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        raise ValueError(f"{field} is not UTF-8") from None
+    return text
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -39,6 +39,13 @@ def encode(
     for name, value in pairs:
         if "\0" in value:
             raise ValueError(f"{name} holds a NUL byte; it cannot be passed")
+    for name, value in fields:
+        if "\n" in value and name not in ("Arg", "Tag"):
+            raise ValueError(f"{name} holds a newline")
+    try:
+        "".join(value for _, value in pairs).encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise ValueError(f"not valid UTF-8: {error.object!r}") from None
     if any(_needs_json(value) for _, value in pairs):
         return _encode_json(handler, args, body, fields)
     lines = [f"{name}: {value}\n" for name, value in pairs]
@@ -66,7 +73,11 @@ def _encode_json(
     import base64
     import json
 
-    document: dict[str, object] = {"Handler": handler, "Arg": list(args)}
+    more = [value for name, value in fields if name == "Arg"]
+    fields = tuple(item for item in fields if item[0] != "Arg")
+    document: dict[str, object] = {
+        "Handler": handler, "Arg": [*args, *more]
+    }
     tags = [value for name, value in fields if name == "Tag"]
     document.update(item for item in fields if item[0] != "Tag")
     if tags:

@@ -8,7 +8,7 @@ import stat
 
 from spooler import config
 from spooler.errors import EX_CANTCREAT, EX_USAGE, SpoolError
-from spooler.spool import DIRECTORIES
+from spooler.spool import DIRECTORIES, PRIVATE, PRIVATE_DIRECTORIES
 from spooler.text import inert
 
 #: Where producers write, and submission happens.
@@ -48,6 +48,8 @@ def create(
             private = name not in OPEN_DIRECTORIES
             if _directory(path, name, MODE_PRIVATE if private else mode, gid):
                 made.append(name)
+        for name in PRIVATE_DIRECTORIES:
+            _directory(os.path.join(path, PRIVATE), name, MODE_PRIVATE, -1)
         if _config(path):
             made.append(config.CONFIG_NAME)
     except OSError as error:

@@ -6,7 +6,7 @@ The grammar of job names: all that scheduling needs, without an open.
     RANK  = one digit, 9 - priority, so that names sort in running order
     ID    = 20 digits of 0-9a-v: 13 for the time of submission in ns, 7 dice
     FIELD = h HANDLER | a RUNS | d DUE | c OWNER TOKEN | v VERDICT
-          | r MICROSECONDS | z TWIN
+          | r MICROSECONDS | z TWIN | s
     TAIL  = HANDLER ".job", or the name a producer chose, any bytes
 
 Pure: text in, text out; clock and dice are arguments.  Names are ``str``
@@ -23,8 +23,9 @@ ID_CHARS = TIME_CHARS + DICE_CHARS
 STEM_CHARS = 2 + ID_CHARS  #: RANK "." ID, which also names the sidecars
 INSTANCE_CHARS = 5
 OWNER_CHARS = INSTANCE_CHARS + 2  #: daemon instance and worker
-TOKEN_CHARS = 16  #: hex: 64 random bits
-TWIN_CHARS = 4
+TOKEN_CHARS = 13  #: 65 random bits
+TWIN_CHARS = 3
+DUE_CHARS = 11  #: microseconds
 NAME_MAX_BYTES = 255
 DROP_MAX_BYTES = 200
 DROP_DOCUMENT_MAX_BYTES = 160  #: leaves room for the handler in the name
@@ -101,11 +102,13 @@ class Name:
         verdict: word of the last run's outcome, else "".
         micros: length of the last run in microseconds, or None.
         twin: tells apart two jobs that claim one id, else "".
+        resubmitted: submitted again under an id whose first try was not
+            confirmed: it may be here already.
     """
 
     __slots__ = (
         "priority", "id", "tail", "handler", "runs", "due_ns", "claim",
-        "verdict", "micros", "twin",
+        "verdict", "micros", "twin", "resubmitted",
     )
 
     def __init__(
@@ -120,6 +123,7 @@ class Name:
         verdict: str = "",
         micros: int | None = None,
         twin: str = "",
+        resubmitted: bool = False,
     ) -> None:
         self.priority = priority
         self.id = id
@@ -131,6 +135,7 @@ class Name:
         self.verdict = verdict
         self.micros = micros
         self.twin = twin
+        self.resubmitted = resubmitted
 
     def __str__(self) -> str:
         out = [f"{9 - self.priority}.{self.id}"]
@@ -139,7 +144,8 @@ class Name:
         if self.runs:
             out.append(f".a{self.runs}")
         if self.due_ns is not None:
-            out.append(f".d{b32(self.due_ns, TIME_CHARS)}")
+            # Rounded up: never due too early.
+            out.append(f".d{b32(-(-self.due_ns // 1000), DUE_CHARS)}")
         if self.claim:
             out.append(f".c{self.claim}")
         if self.verdict:
@@ -148,6 +154,8 @@ class Name:
             out.append(f".r{self.micros}")
         if self.twin:
             out.append(f".z{self.twin}")
+        if self.resubmitted:
+            out.append(".s")
         out.append(f",{self.tail}")
         return "".join(out)
 
@@ -231,9 +239,9 @@ def _set(name: Name, key: str, value: str) -> bool:
             return False
         name.handler = value
     elif key == "d":
-        if len(value) != TIME_CHARS or value.strip(DIGITS):
+        if len(value) != DUE_CHARS or value.strip(DIGITS):
             return False
-        name.due_ns = unb32(value)
+        name.due_ns = unb32(value) * 1000
     elif key == "c":
         if len(value) != OWNER_CHARS + TOKEN_CHARS or value.strip(DIGITS):
             return False
@@ -253,6 +261,10 @@ def _set(name: Name, key: str, value: str) -> bool:
         if len(value) != TWIN_CHARS or value.strip(DIGITS):
             return False
         name.twin = value
+    elif key == "s":
+        if value:
+            return False
+        name.resubmitted = True
     else:
         return False
     return True
@@ -268,20 +280,23 @@ def _is_number(text: str, digits: int) -> bool:
 
 def why_illegal(name: str) -> str | None:
     """
-    Say why a dropped *name* is left alone, in a few words; None if legal.
+    Say why a *name* in ``incoming/`` is left alone; None if it is legal.
 
-    Names of the grammar are always legal.
+    The limits leave room for what a claim and a verdict add.
     """
-    if parse(name) is not None:
-        return None
-    size = len(name.encode("utf-8", "surrogateescape"))
-    if name.startswith("."):
-        return "name starts with a dot"
-    if name.endswith(UNFINISHED_SUFFIXES):
-        return "name ends like a file still being written"
+    parsed = parse(name)
+    tail = name if parsed is None else parsed.tail
+    if parsed is None:
+        if stem_of(name) is not None:
+            return "is the record or output of a job, not a job"
+        if name.startswith("."):
+            return "name starts with a dot"
+        if name.endswith(UNFINISHED_SUFFIXES):
+            return "name ends like a file still being written"
     limit = DROP_MAX_BYTES
-    if name.endswith(DOCUMENT_SUFFIX):
+    if tail.endswith(DOCUMENT_SUFFIX):
         limit = DROP_DOCUMENT_MAX_BYTES
+    size = len(tail.encode("utf-8", "surrogateescape"))
     if size > limit:
         return f"name of {size} bytes, {limit} is the limit"
     return None

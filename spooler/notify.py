@@ -25,6 +25,7 @@ class Notifier:
         if self._address:
             self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._status = ""
+        self._status_at = 0.0
 
     def send(self, *lines: str) -> None:
         """Send lines like ``READY=1``; each must be free of newlines."""
@@ -32,15 +33,17 @@ class Notifier:
             try:
                 self._socket.sendto(
                     "\n".join(lines).encode("utf-8", "replace"),
-                    self._address,
+                    socket.MSG_DONTWAIT, self._address,
                 )
             except OSError:
                 pass  # the manager restarts or is gone; not our failure
 
     def status(self, text: str) -> None:
-        """Send the status line if it changed."""
-        if text != self._status:
+        """Send the status line if it changed, once a second at most."""
+        now = time.monotonic()
+        if text != self._status and now >= self._status_at:
             self._status = text
+            self._status_at = now + 1.0
             self.send(f"STATUS={text}")
 
     def reloading(self) -> None:

@@ -8,6 +8,7 @@ which has threads.
 """
 
 import collections
+import contextlib
 import dataclasses
 import os
 import signal
@@ -20,6 +21,7 @@ from typing import Any
 from spooler.board import Board
 from spooler.config import Config
 from spooler.foster import Child
+from spooler.leftover import INSTANCE_VARIABLE
 from spooler.names import b32
 from spooler.wire import Unpacker, pack
 
@@ -130,7 +132,15 @@ class Worker:
     def kill(self, why: str | None = None) -> None:
         """End the process now."""
         self.killed_for = self.killed_for or why
+        self.kill_group()
         self.process.kill()
+
+    def kill_group(self) -> None:
+        """End what a Python handler left in its worker's process group."""
+        # Not yet reaped, so the group's number is nobody else's.
+        if self.kind == "python" and self.process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
 
     def close(self) -> None:
         """Let go of a dead worker."""
@@ -176,15 +186,13 @@ class Pool:
         try:
             process = subprocess.Popen(
                 [
-                    sys.executable, "-m", "spooler.worker", kind,
+                    # -P: not the directory we happen to be in.
+                    sys.executable, "-P", "-m", "spooler.workermain", kind,
                     str(theirs.fileno()), str(board_fd), str(os.getpid()),
                 ],
                 pass_fds=(theirs.fileno(), board_fd, self._lock_fd),
                 stdin=subprocess.DEVNULL,
-                env={
-                    name: value for name, value in os.environ.items()
-                    if name not in _OURS
-                },
+                env=self._environ(),
                 start_new_session=True,
             )
             board = Board(board_fd)
@@ -203,6 +211,15 @@ class Pool:
         })
         self.workers[ours.fileno()] = worker
         return worker
+
+    def _environ(self) -> dict[str, str]:
+        environ = {
+            name: value for name, value in os.environ.items()
+            if name not in _OURS
+        }
+        # What a Python handler starts inherits it, and is known by it.
+        environ[INSTANCE_VARIABLE] = self._instance
+        return environ
 
     def of_kind(self, kind: str) -> list[Worker]:
         """The live workers of a kind that may get jobs."""
@@ -225,6 +242,7 @@ class Pool:
         """
         del self.workers[worker.socket.fileno()]
         worker.close()
+        worker.kill_group()
         try:
             code = worker.process.wait(1)
         except subprocess.TimeoutExpired:

@@ -13,7 +13,7 @@ from typing import Any
 
 VERSION = 1
 CHECK_CHARS = 16
-RECORD_MAX_BYTES = 4 << 20
+RECORD_MAX_BYTES = 16 << 20
 REASON_MAX_CHARS = 1000
 _MARK = b',"check":"'
 _END = b'"}\n'
@@ -81,7 +81,9 @@ def encode(record: Record) -> bytes:
     Raises:
         ValueError, TypeError: the value is not JSON (NaN, a set, too deep).
     """
-    fields = {"v": VERSION, **dataclasses.asdict(record)}
+    # Not asdict for all: it copies the value, however deep it is.
+    fields = {"v": VERSION, **vars(record)}
+    fields["runs"] = [dataclasses.asdict(run) for run in record.runs]
     try:
         text = json.dumps(fields, allow_nan=False, separators=(",", ":"))
     except RecursionError:

@@ -18,7 +18,7 @@ from spooler.errors import BadJob
 from spooler.names import Name
 from spooler.settle import Outcome, Settled
 from spooler.spool import Spool
-from spooler.states import State
+from spooler.states import FLOW, PRECEDENCE, State
 
 log = logging.getLogger(__name__)
 
@@ -86,6 +86,7 @@ def recover_all(
     Yields:
         Where each job went and its name there.
     """
+    merge(spool)
     for active, name in orphans(spool, is_dead):
         state, moved = recover(spool, config, active, name)
         log.warning(
@@ -95,6 +96,42 @@ def recover_all(
         if moved is not None:
             yield state, moved
     tidy(spool, is_dead)
+
+
+def merge(spool: Spool) -> int:
+    """
+    Give a job that a crash left under two names back its one name.
+
+    Some file systems show a renamed file in both directories after a power
+    cut, and a move by link and unlink can be killed in between.  Both names
+    are then one inode; two jobs that merely share an id are left alone.
+
+    Returns:
+        How many names were removed.
+    """
+    hashes = sorted(
+        hash(entry.name[2:names.STEM_CHARS])
+        for state in FLOW for entry in spool.scan(state)
+        if "," in entry.name
+    )
+    twice = {a for a, b in zip(hashes, hashes[1:]) if a == b}
+    if not twice:
+        return 0
+    places: dict[tuple[str, int], list[tuple[State, str]]] = {}
+    for state in PRECEDENCE:
+        if state is State.TMP:
+            continue
+        for entry in spool.scan(state):
+            job_id = entry.name[2:names.STEM_CHARS]
+            if "," in entry.name and hash(job_id) in twice:
+                key = job_id, entry.inode()
+                places.setdefault(key, []).append((state, entry.name))
+    removed = 0
+    for (job_id, _), found in places.items():
+        for state, name in found[1:]:
+            log.warning("%s: also in %s, merged", job_id, state.value)
+            removed += fsops.unlink(spool.fds[state], name)
+    return removed
 
 
 def lost(

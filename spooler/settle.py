@@ -16,8 +16,11 @@ from spooler import backoff, fsops, names, record, units
 from spooler.config import Handler
 from spooler.record import Record, Run
 from spooler.spool import Spool
-from spooler.states import State
+from spooler.states import FLOW, State
 from spooler.text import inert
+
+#: A handler that asks for more gets this: the year fits into a name.
+_DELAY_MAX_S = 10 * 365 * 86400.0
 
 #: What becomes of the job: filed as done; tried again while attempts are
 #: left; tried again without costing one; filed as failed at once.
@@ -98,6 +101,9 @@ def describe(kind: str, status: int | None, text: str) -> str:
     return text or _PLAIN.get(kind, kind)
 
 
+_PLAIN_CHARS = (
+    names.STEM_CHARS + len(".a1.c") + names.OWNER_CHARS + names.TOKEN_CHARS
+)
 _PLAIN = {
     "no-handler": "no handler: no pattern matches its name, no default",
     "unknown-handler": "its handler is not configured",
@@ -165,11 +171,57 @@ def settle(
         err_bytes=outcome.err_bytes,
         tags=outcome.tags,
     )
+    if _is_taken(spool, state, name.stem):
+        active = spool.twin(active)
+        _rename_output(spool, name.stem, active)
+        name = names.parse(active) or name
     _file_sidecars(spool, name.stem, state, full, durable)
     moved = _move(spool, active, state, outcome, due_ns)
+    if moved is None and _handler_took_it(spool, active):
+        if state is State.DEFERRED:
+            # Nothing is left to be tried again.
+            drop_sidecars(spool, state, name.stem)
+            state, due_ns = State.FAILED, None
+            text = f"{text}; its handler removed the job file".lstrip("; ")
+            entry = dataclasses.replace(entry, text=inert(text))
+            full = dataclasses.replace(
+                full, runs=(*runs, entry), out_bytes=0, err_bytes=0
+            )
+            _file_sidecars(spool, name.stem, state, full, durable)
+        moved = _move(spool, active, state, outcome, due_ns)
     if moved is not None and state is not State.DEFERRED and name.runs > 1:
         drop_sidecars(spool, State.DEFERRED, name.stem)
     return Settled(state, moved, due_ns, text)
+
+
+def _is_taken(spool: Spool, state: State, stem: str) -> bool:
+    """
+    Whether what lies beside *stem* in *state* is another job's.
+
+    It is when a producer copied a minted name; each keeps its own.  What an
+    earlier verdict of the same job left has no job beside it.
+    """
+    beside = (fsops.exists(spool.fds[state], f"{stem}.{kind}")
+              for kind in names.SIDECARS)
+    return any(beside) and has_job(spool, state, stem)
+
+
+def has_job(spool: Spool, state: State, stem: str) -> bool:
+    """Whether a job of that stem lies in *state*; reads the directory."""
+    for entry in spool.scan(state):
+        if entry.name.startswith(stem):
+            name = names.parse(entry.name)
+            if name is not None and name.stem == stem:
+                return True
+    return False
+
+
+def _rename_output(spool: Spool, stem: str, active: str) -> None:
+    twin = names.parse(active)
+    assert twin is not None
+    fd = spool.fds[State.ACTIVE]
+    for kind in ("out", "err"):
+        fsops.rename(fd, f"{stem}.{kind}", fd, f"{twin.stem}.{kind}")
 
 
 def settle_plain(spool: Spool, active: str, micros: int) -> bool:
@@ -184,7 +236,10 @@ def settle_plain(spool: Spool, active: str, micros: int) -> bool:
     """
     head, _, tail = active.partition(",")
     run = head[names.STEM_CHARS:names.STEM_CHARS + 5]
-    if run != ".a1.c" or micros > names.MAX_MICROSECONDS:
+    if (
+        run != ".a1.c" or len(head) != _PLAIN_CHARS
+        or micros > names.MAX_MICROSECONDS
+    ):
         return False
     stem = head[:names.STEM_CHARS]
     return spool.finish_plain(active, f"{stem}.a1.vok.r{micros},{tail}")
@@ -209,19 +264,27 @@ def _decide(
     # they count, or a job that kills spoold would be tried for ever.
     uncounted = sum(not old.counted for old in earlier)
     failures = run - uncounted
-    if outcome.effect == DEFER:
-        failures -= 1
-        if run >= names.MAX_RUNS:
-            return State.FAILED, None, f"deferred {run} times; {text}"
-    elif failures >= limit:
+    if outcome.effect == RETRY and failures >= limit:
         return State.FAILED, None, text
+    if run >= names.MAX_RUNS:
+        return State.FAILED, None, f"run {run} times; {text}"
     delay = outcome.delay_s
-    if delay is None:
-        base = handler.backoff_s if handler else 0.0
-        cap = handler.max_backoff_s if handler else 0.0
-        count = run if outcome.effect == DEFER else failures
-        delay = backoff.delay_s(max(1, count), base, cap, dice)
+    if delay is None or delay != delay:
+        delay = _backoff(handler, failures, run, outcome, dice)
+    delay = min(max(delay, 0.0), _DELAY_MAX_S)
     return State.DEFERRED, now_ns + round(delay * units.NS), text
+
+
+def _backoff(
+    handler: Handler | None, failures: int, run: int, outcome: Outcome,
+    dice: float,
+) -> float:
+    if handler is None:
+        return 0.0
+    return backoff.delay_s(
+        run if outcome.effect == DEFER else failures,
+        handler.backoff_s, handler.max_backoff_s, dice,
+    )
 
 
 def _move(
@@ -231,16 +294,11 @@ def _move(
     outcome: Outcome,
     due_ns: int | None,
 ) -> str | None:
-    for _ in range(2):
-        if state is State.DONE:
-            moved = spool.finish(active, outcome.verdict, outcome.micros)
-        elif state is State.FAILED:
-            moved = spool.fail(active, outcome.verdict, outcome.micros)
-        else:
-            moved = spool.defer(active, outcome.verdict, due_ns or 0)
-        if moved is not None or not _handler_took_it(spool, active):
-            return moved
-    return None
+    if state is State.DONE:
+        return spool.finish(active, outcome.verdict, outcome.micros)
+    if state is State.FAILED:
+        return spool.fail(active, outcome.verdict, outcome.micros)
+    return spool.defer(active, outcome.verdict, due_ns or 0)
 
 
 def _handler_took_it(spool: Spool, active: str) -> bool:
@@ -252,7 +310,7 @@ def _handler_took_it(spool: Spool, active: str) -> bool:
     """
     name = names.parse(active)
     assert name is not None
-    for state in (State.INCOMING, State.DEFERRED, State.DONE, State.FAILED):
+    for state in FLOW:
         for entry in spool.scan(state):
             if entry.name[2:names.STEM_CHARS] == name.id:
                 if "," in entry.name:
@@ -272,13 +330,7 @@ def _file_sidecars(
             fsops.unlink(fd, sidecar)
             continue
         if durable:
-            data_fd = os.open(
-                sidecar, fsops.NOFOLLOW_READ, dir_fd=active_fd
-            )
-            try:
-                fsops.sync(data_fd)
-            finally:
-                os.close(data_fd)
+            _sync_output(active_fd, fd, sidecar)
         fsops.rename(active_fd, sidecar, fd, sidecar)
     try:
         data = record.encode(full)
@@ -286,6 +338,22 @@ def _file_sidecars(
         # The worker checks values; a record without one beats none at all.
         data = record.encode(dataclasses.replace(full, value=None))
     fsops.replace_file(fd, f"{stem}.result", data, durable)
+
+
+def _sync_output(active_fd: int, final_fd: int, sidecar: str) -> None:
+    # An earlier try of the same verdict may have moved it already.
+    for dir_fd in (active_fd, final_fd):
+        try:
+            data_fd = os.open(sidecar, fsops.NOFOLLOW_READ, dir_fd=dir_fd)
+        except OSError as error:
+            if fsops.is_temporary(error):
+                raise
+            continue  # or the job itself removed or replaced its output
+        try:
+            fsops.sync(data_fd)
+        finally:
+            os.close(data_fd)
+        return
 
 
 def read_record(spool: Spool, state: State, stem: str) -> Record | None:

@@ -26,14 +26,21 @@ DIRECTORIES = ("tmp", "incoming", "active", "deferred", "hold", "done",
                "failed", PRIVATE)
 
 
+#: What lies in the private one.
+PRIVATE_DIRECTORIES = ("locks", "work")
+
+
 def mint_token() -> str:
-    """64 random bits, the proof of a claim."""
-    return os.urandom(8).hex()
+    """65 random bits, the proof of a claim."""
+    digits = names.DIGITS
+    return "".join(
+        [digits[byte & 31] for byte in os.urandom(names.TOKEN_CHARS)]
+    )
 
 
 def mint_twin() -> str:
     """What tells apart two jobs of one id."""
-    return names.b32(secrets.randbits(20), names.TWIN_CHARS)
+    return names.b32(secrets.randbits(15), names.TWIN_CHARS)
 
 
 class Spool:
@@ -69,9 +76,12 @@ class Spool:
             raise
 
     def _open(self, name: str, dir_fd: int | None) -> int:
-        shown = inert(os.path.join(self.path, name) if dir_fd else self.path)
+        path = self.path
+        if dir_fd is not None:
+            path = os.path.join(path, name)
+        shown = inert(path)
         try:
-            fd = fsops.open_dir(name if dir_fd else self.path, dir_fd)
+            fd = fsops.open_dir(path if dir_fd is None else name, dir_fd)
         except FileNotFoundError:
             if dir_fd is None or not self._is_spool():
                 raise SpoolError(
@@ -88,7 +98,7 @@ class Spool:
                 raise ConfigError(f"{shown}: not a directory") from None
             raise
         self._opened.append(fd)
-        if dir_fd and os.fstat(fd).st_dev != self._device:
+        if dir_fd is not None and os.fstat(fd).st_dev != self._device:
             raise ConfigError(
                 f"{shown}: lies on another file system than"
                 f" {inert(self.path)}; jobs move by rename, which needs one"
@@ -111,6 +121,26 @@ class Spool:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def in_place(self, state: State) -> os.stat_result:
+        """
+        Stat the directory of *state*, and see that it still is the spool's.
+
+        Raises:
+            OSError: it was removed, or another lies in its place.
+        """
+        held = os.fstat(self.fds[state])
+        path = os.path.join(self.path, state.value)
+        try:
+            found = os.stat(path, follow_symlinks=False)
+        except FileNotFoundError:
+            found = None
+        if found is None or not os.path.samestat(held, found):
+            raise OSError(
+                errno.ESTALE, "was removed or replaced; put it back, or"
+                " restart spoold", path,
+            )
+        return held
 
     def scan(self, state: State) -> Iterator["os.DirEntry[str]"]:
         """
@@ -160,8 +190,13 @@ class Spool:
 
         Source: maildir(5), new/ to cur/.
         """
+        if len(owner) != names.OWNER_CHARS or owner.strip(names.DIGITS):
+            raise ValueError(f"not an owner: {owner!r}")
         head, comma, tail = incoming.partition(",")
-        if len(head) == names.STEM_CHARS and comma:
+        if (
+            tail and len(head) == names.STEM_CHARS and head[1] == "."
+            and head[0] in "0123456789" and names.is_id(head[2:])
+        ):
             # The common case, a job's first run, without taking it apart.
             active = f"{head}.a1.c{owner}{mint_token()},{tail}"
         else:
@@ -172,7 +207,7 @@ class Spool:
             name.claim = owner + mint_token()
             active = str(name)
         # No fsync: a claim lost in a power cut runs the job again, which
-        # at-least-once allows.  submit, finish and fail are synced.
+        # at-least-once allows.  So does a verdict lost in one.
         moved = fsops.rename(
             self.fds[State.INCOMING], incoming, self.fds[State.ACTIVE], active
         )
@@ -212,6 +247,19 @@ class Spool:
         name = _parsed(active)
         back = name.waiting(max(0, name.runs - 1))
         return self._move(State.ACTIVE, active, State.INCOMING, back)
+
+    def twin(self, active: str) -> str:
+        """
+        Tell an active job apart from another that has its id.
+
+        Returns:
+            Its new name, or the old one if it is gone.
+        """
+        name = _parsed(active)
+        name.twin = mint_twin()
+        return self._move(
+            State.ACTIVE, active, State.ACTIVE, name
+        ) or active
 
     def recover(self, active: str) -> str | None:
         """Send a dead owner's job back; the run it was in counts."""
@@ -277,7 +325,7 @@ class Spool:
                 # Two jobs claim one id: a producer copied a name.  Neither
                 # may replace the other.
                 twin = names.parse(target)
-                if twin is None or old == target:
+                if twin is None or (src is dst and old == target):
                     raise
                 twin.twin = mint_twin()
                 target = str(twin)

@@ -68,6 +68,7 @@ MOVES = (
     (State.ACTIVE, "fail", State.FAILED, WORKER),
     (State.ACTIVE, "give_back", State.INCOMING, SPOOLD),
     (State.ACTIVE, "recover", State.INCOMING, SPOOLD),
+    (State.ACTIVE, "twin", State.ACTIVE, WORKER),
     (State.DEFERRED, "retry", State.INCOMING, SPOOLD),
     (State.INCOMING, "hold", State.HELD, SPOOLCTL),
     (State.DEFERRED, "hold", State.HELD, SPOOLCTL),

@@ -6,7 +6,6 @@ A scan of a million entries takes a second; done in slices, events, reports
 and signals are served in between.
 """
 
-import os
 import time
 from collections.abc import Callable, Iterator
 
@@ -94,12 +93,12 @@ class Sweep:
         return max(0.0, self._next_at - time.monotonic())
 
     def _changed(self) -> bool:
-        fd = self._spool.fds[self._state]
-        return os.fstat(fd).st_mtime_ns != self._seen_mtime_ns
+        status = self._spool.in_place(self._state)
+        return status.st_mtime_ns != self._seen_mtime_ns
 
     def _scan(self, every_s: float) -> Iterator[None]:
         started = time.monotonic()
-        mtime_ns = os.fstat(self._spool.fds[self._state]).st_mtime_ns
+        mtime_ns = self._spool.in_place(self._state).st_mtime_ns
         if time.time_ns() - mtime_ns < _CLOCK_SLACK_NS:
             mtime_ns = 0  # a later change may leave the same stamp
         self._begin()

@@ -8,6 +8,7 @@ Pure.  Durations are seconds, sizes bytes, moments ns of the wall clock.
 import datetime
 
 NS = 1_000_000_000
+DURATION_MAX_S = 100 * 365 * 86400
 
 _SECONDS = {"w": 604800, "d": 86400, "h": 3600, "m": 60, "s": 1}
 _BYTES = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
@@ -21,12 +22,12 @@ def parse_duration(text: str) -> float:
         ValueError: it is none of these; the message says what is.
     """
     total, number, seen = 0.0, "", False
-    rest = text.strip().replace("ms", "i")
+    rest = text.strip().replace("ms", "\0")
     for char in rest:
         if char.isascii() and (char.isdigit() or char == "."):
             number += char
             continue
-        unit = 0.001 if char == "i" else _SECONDS.get(char)
+        unit = 0.001 if char == "\0" else _SECONDS.get(char)
         if unit is None or not number:
             raise ValueError(_not_a_duration(text))
         total += _number(number, text) * unit
@@ -36,6 +37,8 @@ def parse_duration(text: str) -> float:
             raise ValueError(_not_a_duration(text))
         total = _number(number, text)
     elif not seen:
+        raise ValueError(_not_a_duration(text))
+    if total > DURATION_MAX_S:
         raise ValueError(_not_a_duration(text))
     return total
 

@@ -82,17 +82,11 @@ def jobs(
                 continue
             if job.name is None and entry.is_dir(follow_symlinks=False):
                 continue
-            out[job.id if job.name is None else job.stem[2:]] = job
+            key = job.id if job.name is None else job.stem[2:]
+            if key in out and out[key].state is state:
+                key = job.entry  # a producer copied a name: two jobs
+            out[key] = job
     return out
-
-
-def exists(spool: Spool, job: JobView) -> bool:
-    """Whether the job still lies where it was seen."""
-    try:
-        fsops.status(spool.fds[job.state], job.entry)
-    except FileNotFoundError:
-        return False
-    return True
 
 
 class NotFound(Exception):

@@ -42,7 +42,10 @@ class Unpacker:
             end = _LENGTH.size + size
             if len(self._buffer) < end:
                 break
-            message = json.loads(bytes(self._buffer[_LENGTH.size:end]))
+            try:
+                message = json.loads(bytes(self._buffer[_LENGTH.size:end]))
+            except RecursionError:
+                raise ValueError("message is nested too deep") from None
             if not isinstance(message, dict):
                 raise ValueError("message is not an object")
             out.append(message)

@@ -4,17 +4,12 @@ A worker process: takes hints from the daemon, claims, runs, settles.
 
 This module is what both kinds share: the link to the daemon, and the way
 from a hint to a judged job.  ``pyrunner`` runs Python handlers one at a
-time, ``cmdrunner`` many commands at once.
+time, ``cmdrunner`` many commands at once; ``workermain`` starts them.
 """
 
-import ctypes
 import dataclasses
-import gc
-import os
 import random
-import signal
 import socket
-import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -29,8 +24,7 @@ from spooler.spool import Spool
 from spooler.states import State
 from spooler.wire import Unpacker, pack
 
-_PR_SET_PDEATHSIG = 1
-_RECEIVE_BYTES = 1 << 18
+RECEIVE_BYTES = 1 << 18  #: read from a socket at once
 PAY_EVERY_S = 0.5  #: between tries of what the disk refused
 
 
@@ -64,7 +58,9 @@ class Task:
         """The job's own wish, or the handler's setting."""
         document = self.job.document
         wish = document.timeout_s if document is not None else None
-        return wish if wish is not None else self.handler.timeout_s
+        if wish is None:
+            return self.handler.timeout_s
+        return wish or None  # 0: no limit
 
     @property
     def tags(self) -> tuple[str, ...]:
@@ -93,7 +89,7 @@ class Link:
     def receive(self) -> list[dict[str, Any]] | None:
         """Wait for messages; None when the daemon is gone."""
         try:
-            data = self.socket.recv(_RECEIVE_BYTES)
+            data = self.socket.recv(RECEIVE_BYTES)
         except ConnectionError:
             return None
         return self.unpacker.feed(data) if data else None
@@ -274,59 +270,3 @@ def config_of(fields: dict[str, Any]) -> Config:
         env = tuple((key, value) for key, value in keys["env"])
         handlers[name] = Handler(**{**keys, **lists, "env": env})
     return Config(**{**fields, "handlers": handlers})
-
-
-def die_with_parent(parent_pid: int) -> None:
-    """
-    Ask the kernel to kill this process when the daemon dies.
-
-    Its jobs are then free for recovery at once, and none runs on unseen.
-    """
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent_pid:
-        os._exit(1)  # RACE: it died before the call
-
-
-def main() -> None:
-    """``python -m spooler.worker KIND SOCKET_FD BOARD_FD PARENT_PID``."""
-    # The loaded module is "__main__"; the runners import it by its name.
-    from spooler import cmdrunner, pyrunner
-    from spooler.worker import Link
-
-    kind, sock_fd, board_fd, parent = sys.argv[1], *map(int, sys.argv[2:5])
-    if kind == "python":
-        die_with_parent(parent)  # cmdrunner ends its commands first
-    for fd in map(int, os.listdir("/proc/self/fd")):
-        if fd > 2:
-            try:
-                os.set_inheritable(fd, False)  # nothing of ours reaches a job
-            except OSError:
-                pass  # the descriptor of the listing itself
-    os.umask(0o027)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    sock = socket.socket(fileno=sock_fd)
-    unpacker = Unpacker()
-    messages: list[dict[str, Any]] = []
-    while not messages:
-        data = sock.recv(_RECEIVE_BYTES)
-        if not data:
-            return
-        messages = unpacker.feed(data)
-    link = Link(sock, messages.pop(0))
-    link.unpacker = unpacker
-    gc.collect()
-    gc.freeze()
-    if kind == "python":
-        pyrunner.run(link, board_fd, messages)
-    else:
-        cmdrunner.run(link, messages)
-
-
-if __name__ == "__main__":
-    try:
-        main()
-    except OSError as error:
-        # The spool is in trouble: the daemon sees the exit, says so and
-        # starts another worker once the trouble is over.
-        print(f"worker: {fsops.why(error)}", file=sys.stderr)
-        sys.exit(1)

@@ -28,11 +28,14 @@ def spoold(
             count += 1
             on = settings.pop("spool", spool)
             assert isinstance(on, SpoolDir)
+            wait = settings.pop("wait", True)
             daemon = Spoold(
                 on, tmp_path / f"spoold.{count}.log", *options,
                 **settings,  # type: ignore[arg-type]
             )
             stack.callback(daemon.close)
+            if wait:
+                daemon.wait_ready()
             return daemon
 
         yield start

@@ -153,6 +153,11 @@ class SpoolDir:
         """The entries of one directory."""
         return sorted(os.listdir(self.path / state))
 
+    def count(self, state: str) -> int:
+        """How many jobs lie in one directory; cheap."""
+        entries = os.listdir(self.path / state)
+        return sum("," in entry for entry in entries)
+
     def jobs(self, *states: str) -> Iterator[Found]:
         """The jobs in some directories, or in all, in order of flow."""
         for state in states or STATES:
@@ -263,6 +268,8 @@ def environment(notify: str | None, **extra: str) -> dict[str, str]:
     environ.pop("NOTIFY_SOCKET", None)
     if notify is not None:
         environ["NOTIFY_SOCKET"] = f"@{notify}"
+        # Workers do not get to see that one; this one marks them as ours.
+        environ["SPOOLER_TEST"] = notify
     environ.update(extra)
     return environ
 
@@ -277,10 +284,9 @@ class Spoold:
         *options: str,
         command: Iterable[str] = (),
         env: dict[str, str] | None = None,
-        wait: bool = True,
     ) -> None:
         """
-        Start ``bin/spoold`` as a user would, and wait until it is ready.
+        Start ``bin/spoold`` as a user would.
 
         Args:
             log: gets its standard error.
@@ -298,8 +304,6 @@ class Spoold:
                 env=environment(self.notify.name, **(env or {})),
             )
         self.pid = self.process.pid
-        if wait:
-            self.wait_ready()
 
     def wait_ready(self, times: int = 1) -> None:
         """Wait until it said READY=1 for the *times*-th time."""
@@ -362,7 +366,7 @@ class Spoold:
         """The pids of its workers of a kind, ``python`` or ``command``."""
         return [
             pid for pid, command in self.processes().items()
-            if f" -m spooler.worker {kind} " in command
+            if f" -m spooler.workermain {kind} " in command
         ]
 
     def assert_nothing_left(self, timeout: float = 5.0) -> None:
@@ -385,7 +389,11 @@ class Spoold:
                 self.signal(signal.SIGCONT)
                 self.signal(signal.SIGTERM)
                 try:
-                    self.wait(15)
+                    self.process.wait(3)
+                except subprocess.TimeoutExpired:
+                    self.signal(signal.SIGTERM)  # jobs still run: hurry
+                try:
+                    self.wait(12)
                 except AssertionError:
                     self.kill()
                     raise

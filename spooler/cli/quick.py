@@ -55,6 +55,7 @@ def submit_one(
         with client.Client(path) as producer:
             job_id = producer.submit(handler, *args, priority=priority)
     except SubmitUnknown as error:
+        print(error.job_id)
         say(str(error))
         return error.status
     except SpoolError as error:

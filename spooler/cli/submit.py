@@ -68,7 +68,7 @@ def command(
         due_ns = time.time_ns() + round(in_s * units.NS)
     fields = [("Tag", tag) for tag in tags]
     if timeout is not None and not wait:
-        fields.append(("Timeout", f"{timeout:g}"))
+        fields.append(("Timeout", f"{timeout:.6f}"))
     if attempts is not None:
         fields.append(("Attempts", str(attempts)))
     if key is not None:
@@ -76,13 +76,13 @@ def command(
     try:
         with client.Client(spool, durable=not relaxed) as producer:
             if as_files:
-                if fields or body or job_id:
+                files = ((handler,) if handler else ()) + args
+                if fields or body or (job_id and len(files) > 1):
                     raise click.UsageError(
                         "a file carries no options; with --file only -p,"
-                        " --in, --at, --relaxed and --wait"
+                        " --in, --at, --relaxed, --wait, and --id of one"
                     )
-                files = ((handler,) if handler else ()) + args
-                ids = _files(producer, files, priority, due_ns)
+                ids = _files(producer, files, priority, due_ns, job_id)
             elif batch:
                 if fields or body or job_id or due_ns or priority != 5:
                     raise click.UsageError("--batch takes no other option")
@@ -113,13 +113,15 @@ def command(
 
 def _files(
     producer: client.Client, files: tuple[str, ...], priority: int,
-    due_ns: int | None,
+    due_ns: int | None, job_id: str | None,
 ) -> list[str]:
     if not files:
         raise click.UsageError("which files?")
     ids = []
     for file in files:
-        ids.append(producer.submit_file(file, priority, due_ns))
+        ids.append(producer.submit_file(
+            file, priority, due_ns, job_id
+        ))
         click.echo(ids[-1])
     return ids
 

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: MIT
+"""
+Processes that outlived whoever had to end them.
+
+They are known by what they were started with: a variable of their
+environment, which they inherit whatever sessions and groups they made.  No
+pid is remembered, and one is killed through a descriptor that pins it.
+"""
+
+import logging
+import os
+import signal
+from collections.abc import Collection, Iterable
+
+log = logging.getLogger(__name__)
+
+#: In the environment of every worker and command.
+INSTANCE_VARIABLE = "SPOOL_INSTANCE"
+JOB_VARIABLE = "SPOOL_JOB_ID"
+
+
+def kill(
+    variable: str, values: Collection[str],
+    pids: Iterable[int] | None = None,
+) -> int:
+    """
+    Kill every process started with *variable* set to one of *values*.
+
+    Args:
+        pids: look at these only; None: at all we may look at.
+
+    Returns:
+        How many were killed.
+    """
+    wanted = {f"{variable}={value}".encode() for value in values}
+    killed = 0
+    for pid in _all() if pids is None else pids:
+        if pid != os.getpid() and _is_marked(pid, wanted):
+            killed += _kill(pid, wanted)
+    return killed
+
+
+def children() -> list[int]:
+    """The pids of this process's children, adopted ones too."""
+    try:
+        with open(f"/proc/self/task/{os.getpid()}/children") as file:
+            return list(map(int, file.read().split()))
+    except OSError:
+        return []
+
+
+def _all() -> list[int]:
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+
+
+def _is_marked(pid: int, wanted: set[bytes]) -> bool:
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            return not wanted.isdisjoint(file.read().split(b"\0"))
+    except OSError:
+        return False  # gone, or somebody else's
+
+
+def _kill(pid: int, wanted: set[bytes]) -> bool:
+    try:
+        pidfd = os.pidfd_open(pid)
+    except OSError:
+        return False
+    try:
+        # RACE: the number may have changed hands before it was pinned.
+        if not _is_marked(pid, wanted):
+            return False
+        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        log.warning("pid %d: outlived its job's run; killed", pid)
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(pidfd)
