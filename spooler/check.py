@@ -8,6 +8,7 @@ is looked at is looked at again before it is called wrong.
 
 import dataclasses
 import os
+import shlex
 import stat
 import time
 from collections.abc import Callable, Iterator
@@ -122,7 +123,8 @@ def grammar(spool: Spool) -> Iterator[Finding]:
                 continue
             if state is State.ACTIVE and is_capture(entry.name):
                 continue
-            if entry.name.endswith(".new"):
+            part = entry.name.removesuffix(".new")
+            if part != entry.name and names.stem_of(part) is not None:
                 continue  # a record being written
             yield Finding(
                 2, _path(state, entry.name), "is no job and belongs to none",
@@ -157,6 +159,8 @@ def _wrong_form(state: State, name: names.Name) -> str | None:
     if state in (State.DONE, State.FAILED):
         if not name.verdict or not name.runs:
             return "is final, but its name carries no verdict"
+        if name.due_ns is not None:
+            return "is final, but its name carries a due time"
         if (name.verdict == "ok") != (state is State.DONE):
             return f"has the verdict {name.verdict}"
     return None
@@ -203,7 +207,7 @@ def owned(
 
 def sidecars(spool: Spool) -> Iterator[Finding]:
     """I6: every record and output lies beside its job, or waits for it."""
-    for state in (State.DONE, State.FAILED):
+    for state in (State.DONE, State.FAILED, State.DEFERRED, State.HELD):
         jobs, beside = set(), []
         for entry in spool.scan(state):
             split = names.stem_of(entry.name)
@@ -306,7 +310,7 @@ def legal(spool: Spool) -> Iterator[Finding]:
             yield Finding(
                 8, path, "is not readable by spoold (mode"
                 f" {stat.S_IMODE(status.st_mode):04o}, owner uid"
-                f" {status.st_uid})", f"chmod g+r {path}",
+                f" {status.st_uid})", f"chmod g+r {shlex.quote(path)}",
             )
 
 

@@ -14,7 +14,13 @@ import os
 import time
 
 from spooler import fsops, jobwrite, names
-from spooler.errors import EX_CANTCREAT, EX_NOSUCH, SpoolError, SubmitUnknown
+from spooler.errors import (
+    EX_CANTCREAT,
+    EX_NOSUCH,
+    ConfigError,
+    SpoolError,
+    SubmitUnknown,
+)
 from spooler.names import Name
 
 TYPE_CHECKING = False
@@ -24,6 +30,10 @@ if TYPE_CHECKING:  # importing it for real would cost every submit 3 ms
 _PATH_FD = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _COPY_BYTES = 1 << 20
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_NO_HANDLER = (
+    "{!r} cannot be a handler's name: 1..32 letters, digits, - and _, a"
+    " letter or digit first"
+)
 
 
 class Client:
@@ -44,15 +54,29 @@ class Client:
         self.path = path
         self.durable = durable
         self._last_ns = 0
-        self._incoming_sync = -1
+        self._tmp = self._incoming = self._incoming_sync = -1
         try:
             self._tmp = os.open(os.path.join(path, "tmp"), _PATH_FD)
             self._incoming = os.open(os.path.join(path, "incoming"), _PATH_FD)
         except (FileNotFoundError, NotADirectoryError):
-            raise SpoolError(
-                f"{path}: no spool here; 'spoolctl init {path}' makes one",
-                EX_NOSUCH,
-            ) from None
+            self._explain(path)
+
+    def _explain(self, path: str) -> None:
+        """Tell a broken spool from none."""
+        self.close()
+        missing = [
+            name for name in ("tmp", "incoming")
+            if not os.path.isdir(os.path.join(path, name))
+        ]
+        if len(missing) == 1:
+            raise ConfigError(
+                f"{path}/{missing[0]}: missing directory; 'spoolctl init"
+                f" {path}' makes it again and keeps the rest"
+            )
+        raise SpoolError(
+            f"{path}: no spool here; 'spoolctl init {path}' makes one",
+            EX_NOSUCH,
+        )
 
     def close(self) -> None:
         """Close the directories."""
@@ -241,10 +265,7 @@ class Client:
         self, handler: str, priority: int, due_ns: int | None, job_id: str
     ) -> Name:
         if not names.is_handler(handler):
-            raise ValueError(
-                f"{handler!r} cannot be a handler's name: 1..32 letters,"
-                " digits, - and _, a letter or digit first"
-            )
+            raise ValueError(_NO_HANDLER.format(handler))
         if not 0 <= priority <= 9:
             raise ValueError(f"priority is 0..9, not {priority}")
         if not names.is_id(job_id):
@@ -335,6 +356,13 @@ class Client:
                 self._incoming_sync = -2
         if self._incoming_sync >= 0:
             fsops.sync(self._incoming_sync)
+
+
+def judge(handler: str, args: tuple[str, ...], body: bytes) -> None:
+    """Raise ValueError if no such job can be submitted."""
+    if not names.is_handler(handler):
+        raise ValueError(_NO_HANDLER.format(handler))
+    jobwrite.encode(handler, args, body)
 
 
 def _vanished(name: Name) -> SpoolError:

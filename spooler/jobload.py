@@ -14,6 +14,7 @@ import stat
 from spooler import fsops, jobread
 from spooler.document import Document
 from spooler.errors import BadJob
+from spooler.jobwrite import HEADER_MAX_BYTES, JSON_MAX_BYTES
 from spooler.units import format_size
 
 #: A verified body up to this size is kept in memory, a larger one in an
@@ -149,9 +150,9 @@ def peek_fd(fd: int) -> Document:
     mode = os.fstat(fd).st_mode
     if not stat.S_ISREG(mode):
         raise BadJob(f"is {_kind(mode)}, not a regular file")
-    start = fsops.read_upto(fd, jobread.HEADER_MAX_BYTES)
+    start = fsops.read_upto(fd, HEADER_MAX_BYTES)
     if jobread.is_json(start):
-        start += fsops.read_upto(fd, jobread.JSON_MAX_BYTES)
+        start += fsops.read_upto(fd, JSON_MAX_BYTES)
         return jobread.parse_json(start)
     return jobread.parse_header(start[:jobread.header_end(start)])
 
@@ -184,21 +185,21 @@ def _kind(mode: int) -> str:
 
 
 def _load_document(fd: int, dir_fd: int, size: int) -> Job:
-    start = fsops.read_upto(fd, jobread.HEADER_MAX_BYTES)
+    start = fsops.read_upto(fd, HEADER_MAX_BYTES)
     if jobread.is_json(start):
-        if size > jobread.JSON_MAX_BYTES:
+        if size > JSON_MAX_BYTES:
             raise BadJob(
-                f"a JSON document has at most {jobread.JSON_MAX_BYTES} bytes;"
+                f"a JSON document has at most {JSON_MAX_BYTES} bytes;"
                 " put the data in a body"
             )
-        data = start + fsops.read_upto(fd, jobread.JSON_MAX_BYTES)
+        data = start + fsops.read_upto(fd, JSON_MAX_BYTES)
         document = jobread.parse_json(data)
         body = document.body or b""
         jobread.verify(document, len(body), None)
         return Job(document, len(body), body, None)
     end = jobread.header_end(start)
     document = jobread.parse_header(start[:end])
-    whole = size <= len(start) < jobread.HEADER_MAX_BYTES
+    whole = size <= len(start) < HEADER_MAX_BYTES
     if whole:
         body, digest = start[end:], None
         if document.digest is not None:

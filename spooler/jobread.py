@@ -16,11 +16,9 @@ from typing import Any
 
 from spooler.document import FIELDS, SINGLE, Document, set_field, unknown
 from spooler.errors import BadJob
+from spooler.jobwrite import FIELDS_MAX, HEADER_MAX_BYTES
 from spooler.text import inert
 
-HEADER_MAX_BYTES = 64 << 10
-JSON_MAX_BYTES = 1 << 20
-FIELDS_MAX = 1000
 JSON_DEPTH_MAX = 64
 #: What a JSON document may have besides FIELDS.
 JSON_FIELDS = ("Kwargs", "Body", "Body-Base64")

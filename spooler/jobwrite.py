@@ -8,6 +8,9 @@ it back; spool(5) is the specification of both.
 
 import hashlib
 
+HEADER_MAX_BYTES = 64 << 10
+JSON_MAX_BYTES = 1 << 20
+FIELDS_MAX = 1000  #: header lines
 DIGEST_FIELD = "Digest"
 DIGEST_PREFIX = "sha256:"
 
@@ -33,7 +36,8 @@ def encode(
         it a JSON document instead.
 
     Raises:
-        ValueError: a text is not UTF-8 or holds a NUL.
+        ValueError: a text is not UTF-8 or holds a NUL, or there is more
+            than spoold would read.
     """
     pairs = [("Handler", handler), *(("Arg", arg) for arg in args), *fields]
     for name, value in pairs:
@@ -55,8 +59,14 @@ def encode(
     except UnicodeEncodeError as error:
         raise ValueError(f"not valid UTF-8: {error.object!r}") from None
     digest = hashlib.sha256(covered).hexdigest()
-    first = f"{DIGEST_FIELD}: {DIGEST_PREFIX}{digest}\n"
-    return first.encode("ascii") + covered
+    first = f"{DIGEST_FIELD}: {DIGEST_PREFIX}{digest}\n".encode("ascii")
+    header = len(first) + len(covered) - len(body)
+    if header > HEADER_MAX_BYTES or len(lines) >= FIELDS_MAX:
+        raise ValueError(
+            f"{header} bytes of arguments in {len(pairs)} fields; the limits"
+            f" are {HEADER_MAX_BYTES} and {FIELDS_MAX}: put them in the body"
+        )
+    return first + covered
 
 
 def _needs_json(value: str) -> bool:
@@ -84,4 +94,10 @@ def _encode_json(
         document["Tag"] = tags
     if body:
         document["Body-Base64"] = base64.b64encode(body).decode("ascii")
-    return (json.dumps(document) + "\n").encode("utf-8")
+    data = (json.dumps(document) + "\n").encode("utf-8")
+    if len(data) > JSON_MAX_BYTES:
+        raise ValueError(
+            "an argument holds a newline, and the rest is too large for that:"
+            f" {len(data)} bytes of JSON, {JSON_MAX_BYTES} is the limit"
+        )
+    return data

@@ -79,7 +79,10 @@ def _open_mode(group: str | None, anyone: bool) -> int:
 
 
 def _root(path: str) -> None:
+    made = not os.path.isdir(path)
     os.makedirs(path, mode=0o755, exist_ok=True)
+    if made:
+        os.chmod(path, 0o755)  # whatever the umask: producers pass through
     entries = set(os.listdir(path))
     known = {*DIRECTORIES, config.CONFIG_NAME, "handlers.d", "lost+found"}
     foreign = entries - known

@@ -106,6 +106,8 @@ def find(
     Raises:
         NotFound: none, or a beginning that several ids share.
     """
+    if not word:
+        raise NotFound("an empty word is no job")
     by_id: dict[str, JobView] = {}
     by_name: dict[str, JobView] = {}
     for job in jobs(spool).values():
@@ -119,7 +121,11 @@ def find(
         return by_id[word]
     if by_name:
         # An id begins with digits of our own; a name was typed in full.
-        latest = max(by_name.values(), key=lambda job: job.submitted_ns or 0)
+        # What spoold has not admitted yet was dropped last.
+        latest = max(
+            by_name.values(),
+            key=lambda job: (job.name is None, job.submitted_ns or 0),
+        )
         if len(by_name) > 1:
             tell(
                 f"{len(by_name)} jobs are named {inert(word)}; taking the"

@@ -11,8 +11,9 @@ import sys
 
 def main() -> None:
     """Entry point of bin/spoolctl."""
-    from spooler.cli import quick
+    from spooler.cli import quick, stdio
 
+    stdio.mend()
     status = quick.submit(sys.argv[1:])
     if status is None:
         from spooler.cli.app import run

@@ -8,6 +8,7 @@ import sys
 import click
 
 from spooler import fsops
+from spooler.cli import stdio
 from spooler.cli.quick import spool_path
 from spooler.errors import (
     EX_FAILED,
@@ -17,7 +18,6 @@ from spooler.errors import (
     EX_USAGE,
     SpoolError,
 )
-from spooler.text import inert
 from spooler.view import NotFound
 
 #: Every verb, in the order of --help; each is a module of this package.
@@ -86,9 +86,13 @@ def say(text: str) -> None:
 def run() -> int:
     """Run the command line; returns the exit status."""
     try:
-        status = spoolctl(standalone_mode=False)
+        # Not spoolctl(): that exits 1 when a reader has seen enough.
+        with spoolctl.make_context("spoolctl", sys.argv[1:]) as context:
+            status = spoolctl.invoke(context)
         sys.stdout.flush()
         return status if isinstance(status, int) else 0
+    except click.exceptions.Exit as ended:
+        return ended.exit_code
     except click.exceptions.Abort:
         return EX_INTERRUPTED
     except KeyboardInterrupt:
@@ -103,12 +107,12 @@ def run() -> int:
         say(str(error))
         return error.status
     except BrokenPipeError:
-        # Whoever read us has seen enough; Python would complain at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        stdio.give_up()  # whoever read us has seen enough
         return 0
     except PermissionError as error:
-        say(f"{inert(fsops.why(error))}; only the spool's owner may do this")
+        say(f"{fsops.why(error)}; only the spool's owner may do this")
         return EX_NOPERM
     except OSError as error:
-        say(inert(fsops.why(error)))
+        stdio.give_up()
+        say(fsops.why(error))
         return EX_FAILED

@@ -5,6 +5,7 @@ import json
 import shutil
 import sys
 import time
+import unicodedata
 from collections.abc import Iterable
 from typing import Any
 
@@ -107,7 +108,8 @@ class Teller:
 
 def emit(fields: dict[str, Any]) -> None:
     """Print one JSON line."""
-    click.echo(json.dumps(fields, ensure_ascii=False))
+    # ASCII: a name may hold what moves a terminal's cursor.
+    click.echo(json.dumps(fields))
 
 
 def ask_status(spool: Spool) -> dict[str, Any] | None:
@@ -156,18 +158,44 @@ def table(
         colors: per row, the state whose colour its word gets.
     """
     widths = [
-        max(len(row[column]) for row in [header, *rows])
+        max(_width(row[column]) for row in [header, *rows])
         for column in range(len(header))
     ]
     room = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
     for row, state in zip([header, *rows], [None, *colors]):
-        cells = [cell.ljust(width) for cell, width in zip(row, widths)]
-        last = row[-1]
+        cells = [
+            cell + " " * (width - _width(cell))
+            for cell, width in zip(row, widths)
+        ]
         used = sum(widths[:-1]) + 2 * (len(widths) - 1)
-        if room and used + len(last) > room:
-            last = last[:max(0, room - used - 3)] + "..."
-        cells[-1] = last
+        cells[-1] = _cut(row[-1], room - used) if room else row[-1]
         if state is not None:
             index = header.index("STATE")
             cells[index] = click.style(cells[index], fg=_COLORS.get(state))
         click.echo("  ".join(cells).rstrip())
+
+
+def _width(text: str) -> int:
+    """Columns of a terminal that *text* takes."""
+    if text.isascii():
+        return len(text)
+    return sum(map(_char_width, text))
+
+
+def _char_width(char: str) -> int:
+    if unicodedata.combining(char):
+        return 0
+    return 2 if unicodedata.east_asian_width(char) in "WF" else 1
+
+
+def _cut(text: str, room: int) -> str:
+    """The beginning of *text* that fits, and dots if that is not all."""
+    if _width(text) <= room:
+        return text
+    out, left = "", room - 3
+    for char in text:
+        left -= _char_width(char)
+        if left < 0:
+            break
+        out += char
+    return out + "..."

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """List jobs."""
 
-import sys
 import time
 
 import click
@@ -83,7 +82,7 @@ def command(
                 emit(teller.json(job, _details(spool, job)))
         elif shown:
             _table(spool, teller, shown, wide)
-        if not found and sys.stderr.isatty():
+        if not found:
             words = " or ".join(states) or "unfinished or failed"
             click.echo(f"no jobs are {words}", err=True)
         elif len(shown) < len(found):

@@ -4,8 +4,15 @@
 import os
 import sys
 
-from spooler import client, names
-from spooler.errors import EX_NOPERM, EX_USAGE, SpoolError, SubmitUnknown
+from spooler import client, fsops, names
+from spooler.cli import stdio
+from spooler.errors import (
+    EX_FAILED,
+    EX_NOPERM,
+    EX_USAGE,
+    SpoolError,
+    SubmitUnknown,
+)
 
 SYSTEM_SPOOL = "/var/spool/spooler/default"
 
@@ -67,10 +74,17 @@ def submit_one(
     except PermissionError:
         say(f"{path}: you may not submit here; join the spool's group")
         return EX_NOPERM
+    except OSError as error:
+        say(fsops.why(error))
+        return EX_FAILED
     try:
         print(job_id, flush=True)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        stdio.give_up()
+    except OSError as error:
+        stdio.give_up()
+        say(f"{job_id}: submitted; the id cannot be told: {fsops.why(error)}")
+        return EX_FAILED
     return 0
 
 

@@ -25,9 +25,8 @@ def command(path: str, /, **typed: Any) -> int:
     """
 
     def move(spool: Spool, job: JobView) -> bool:
-        if spool.requeue(job.state, job.entry) is None:
-            return False
+        # Before the move: it may run again, and leave new ones, at once.
         forget(spool, job)
-        return True
+        return spool.requeue(job.state, job.entry) is not None
 
     return Steering(**typed).run(path, ("requeue",), (State.FAILED,), move)

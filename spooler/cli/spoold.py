@@ -9,6 +9,7 @@ import time
 import click
 
 from spooler import configfile, fsops
+from spooler.cli import stdio
 from spooler.config import Config
 from spooler.daemon import Daemon
 from spooler.errors import EX_CONFIG, EX_FAILED, EX_NOSUCH, SpoolError
@@ -106,4 +107,5 @@ def _check(config: Config) -> int:
 
 def main() -> None:
     """Entry point of bin/spoold."""
+    stdio.mend()
     spoold()

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from spooler import control, names, units
+from spooler import control, names, units, view
 from spooler.cli.common import emit
 from spooler.errors import EX_FAILED, EX_NODAEMON
 from spooler.spool import Spool
@@ -50,15 +50,20 @@ def _count(spool: Spool) -> tuple[dict[State, int], int | None]:
     for state in FLOW:
         count = 0
         for entry in spool.scan(state):
-            text = entry.name
-            if "," not in text:
-                if state is State.INCOMING:
-                    count += names.why_illegal(text) is None
+            stamp = entry.name[2:names.STEM_CHARS]
+            if entry.name[names.STEM_CHARS:names.STEM_CHARS + 1] != ",":
+                # The rarer forms; a plain name is told without parsing it.
+                job = view.view(state, entry.name)
+                if job is None:
+                    continue
+                if job.name is None and entry.is_dir(follow_symlinks=False):
+                    continue
+                stamp = job.name.id if job.name is not None else ""
+            elif not names.is_id(stamp):
                 continue
             count += 1
-            if state is State.INCOMING:
-                stamp = text[2:names.STEM_CHARS]
-                if names.is_id(stamp) and (oldest is None or stamp < oldest):
+            if state is State.INCOMING and stamp:
+                if oldest is None or stamp < oldest:
                     oldest = stamp
         counts[state] = count
     return counts, None if oldest is None else names.submitted_ns(oldest)

@@ -144,6 +144,10 @@ def _batch(
             except ValueError as error:
                 raise click.UsageError(f"line {number}: {error}") from None
             jobs.append((words[0], tuple(words[1:]), b""))
+        try:
+            client.judge(*jobs[-1])
+        except ValueError as error:
+            raise click.UsageError(f"line {number}: {error}") from None
         if len(jobs) == _BATCH:
             ids += _flush(producer, jobs)
     return ids + _flush(producer, jobs)

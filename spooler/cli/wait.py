@@ -13,6 +13,7 @@ from spooler.errors import EX_FAILED, EX_NOSUCH, EX_TIMEOUT
 from spooler.settle import reason_of
 from spooler.spool import Spool
 from spooler.states import State
+from spooler.text import inert
 from spooler.view import JobView
 from spooler.watch import Watch
 
@@ -60,6 +61,7 @@ def _wait(
     deadline: float | None, as_json: bool,
 ) -> int:
     teller = Teller(spool)
+    began_ns = time.time_ns()
     named = named_jobs(spool, words)
     status = 0
     waiting: dict[str, JobView] = {}
@@ -82,23 +84,27 @@ def _wait(
             seen = list(view.jobs(spool).values())
             gone = _gone(waiting, seen)
             if gone:
-                click.echo(f"{gone}: was removed", err=True)
+                click.echo(f"{inert(gone)}: was removed", err=True)
                 return EX_NOSUCH
             look_at = time.monotonic() + _LOOK_S
         for job in seen:
-            key = _key(job, waiting)
+            key = _key(job, waiting, began_ns)
             if job.state in FINAL and key is not None:
                 del waiting[key]
                 status = max(status, _ended(spool, teller, job, as_json))
     return status if len(named) == 1 else min(status, EX_FAILED)
 
 
-def _key(job: JobView, waiting: dict[str, JobView]) -> str | None:
+def _key(
+    job: JobView, waiting: dict[str, JobView], began_ns: int
+) -> str | None:
     if job.id in waiting:
         return job.id
-    # Dropped and not yet admitted when the wait began: known by its name.
+    # Not yet admitted when the wait began: known by its name, and got its id
+    # since.  An older job of that name is another one.
     if job.dropped_name is not None and job.dropped_name in waiting:
-        return job.dropped_name
+        if job.submitted_ns is not None and job.submitted_ns >= began_ns:
+            return job.dropped_name
     return None
 
 
