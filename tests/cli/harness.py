@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from spooler import jobread, layout, names, record
+from spooler import jobread, jobwrite, layout, names, record
 from spooler.jobread import Document
 from spooler.names import Name
 from spooler.record import Record, Run
@@ -282,7 +282,7 @@ class Cli:
         if jobread.is_json(data):
             document = jobread.parse_json(data)
             return name, document, document.body or b""
-        end = jobread.header_end(data[:jobread.HEADER_MAX_BYTES])
+        end = jobread.header_end(data[:jobwrite.HEADER_MAX_BYTES])
         return name, jobread.parse_header(data[:end]), data[end:]
 
     def drop(self, name: str | bytes, data: bytes = b"") -> None:

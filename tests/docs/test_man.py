@@ -22,6 +22,7 @@ from spooler import (
     config,
     errors,
     jobread,
+    jobwrite,
     layout,
     names,
     record,
@@ -523,8 +524,8 @@ def test_document_limits() -> None:
         mdoc.subsection("spool.5", "JOB DOCUMENTS", "Limits")
     )
     assert [int(number) for number, _ in table] == [
-        jobread.HEADER_MAX_BYTES, jobread.FIELDS_MAX,
-        jobread.JSON_MAX_BYTES, jobread.JSON_DEPTH_MAX,
+        jobwrite.HEADER_MAX_BYTES, jobwrite.FIELDS_MAX,
+        jobwrite.JSON_MAX_BYTES, jobread.JSON_DEPTH_MAX,
     ]
 
 

@@ -488,9 +488,9 @@ def test_a_header_about_as_long_as_the_limit(
     head = b"Handler: mail\n"
     if told_length:
         head += b"Length: 7\n"
-    fill = jobread.HEADER_MAX_BYTES + offset - len(head) - len(b"Key: \n\n")
+    fill = jobwrite.HEADER_MAX_BYTES + offset - len(head) - len(b"Key: \n\n")
     head += b"Key: " + b"k" * fill + b"\n\n"
-    assert len(head) == jobread.HEADER_MAX_BYTES + offset
+    assert len(head) == jobwrite.HEADER_MAX_BYTES + offset
     if offset > 0:
         assert "no empty line within" in box.refused(head + b"the end")
     else:
@@ -523,9 +523,9 @@ def test_json_larger_than_a_header(box: Box, size: int) -> None:
 def test_json_has_a_limit(box: Box) -> None:
     """A JSON document over its limit says where large data belongs."""
     box.file.write_bytes(b"{")
-    os.truncate(box.file, jobread.JSON_MAX_BYTES + 1)
+    os.truncate(box.file, jobwrite.JSON_MAX_BYTES + 1)
     assert box.refused() == (
-        f"a JSON document has at most {jobread.JSON_MAX_BYTES} bytes;"
+        f"a JSON document has at most {jobwrite.JSON_MAX_BYTES} bytes;"
         " put the data in a body"
     )
 
@@ -572,4 +572,4 @@ def test_a_peek_is_bounded(
 
     monkeypatch.setattr(os, "read", read)
     assert jobload.peek(box.fd, NAME).handler == "mail"
-    assert got[0] <= 2 * jobread.HEADER_MAX_BYTES
+    assert got[0] <= 2 * jobwrite.HEADER_MAX_BYTES

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from spooler import jobread
+from spooler import jobread, jobwrite
 from spooler.errors import BadJob
 from spooler.jobread import Document, parse_header, parse_json
 
@@ -202,9 +202,9 @@ def test_any_object_is_a_document_or_a_bad_job(
 
 def test_the_number_of_lines_is_bounded() -> None:
     """A thousand header lines are read and one more is refused."""
-    most = "Handler: h\n" + "Arg: x\n" * (jobread.FIELDS_MAX - 1)
-    assert len(header(most).args) == jobread.FIELDS_MAX - 1
-    with pytest.raises(BadJob, match=f"more than {jobread.FIELDS_MAX}"):
+    most = "Handler: h\n" + "Arg: x\n" * (jobwrite.FIELDS_MAX - 1)
+    assert len(header(most).args) == jobwrite.FIELDS_MAX - 1
+    with pytest.raises(BadJob, match=f"more than {jobwrite.FIELDS_MAX}"):
         header(most + "Arg: x\n")
 
 
@@ -236,7 +236,7 @@ def test_a_document_begins_with_a_field(start: bytes) -> None:
 
 def test_the_header_is_bounded() -> None:
     """Without an empty line in 64 KiB it is no document."""
-    limit = jobread.HEADER_MAX_BYTES
+    limit = jobwrite.HEADER_MAX_BYTES
     assert jobread.header_end(b"x" * (limit - 1)) == limit - 1
     with pytest.raises(BadJob, match=f"no empty line within {limit}"):
         jobread.header_end(b"x" * limit)
