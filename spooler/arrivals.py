@@ -169,6 +169,10 @@ class Arrivals:
         self.lanes.end_scan()
 
     def _take_in(self, entry: str, is_dir: bool) -> None:
+        handler = names.plain_handler(entry)
+        if handler in self._handlers and not is_dir:
+            self.lanes.by_handler[handler].fresh.add(entry)  # as most are
+            return
         found = self.intake.take_in(entry, is_dir)
         for text, due_ns in self.intake.delayed:
             self.timetable.add(text, due_ns)

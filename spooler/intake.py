@@ -100,6 +100,8 @@ class Intake:
                 return None
         if name is None:
             return self._admit(entry)
+        if entry[names.STEM_CHARS] == ",":
+            return entry, name  # no fields: as most are
         if not name.is_waiting_form():
             return self._requeued_by_hand(entry, name)
         if name.resubmitted:

@@ -278,6 +278,26 @@ def _is_number(text: str, digits: int) -> bool:
     )
 
 
+def plain_handler(name: str) -> str | None:
+    """
+    The handler of a name with nothing else to tell: ``RANK.ID,HANDLER.job``.
+
+    A million such names are told apart in a second; parse takes several.
+
+    Returns:
+        None if the name has fields or another tail, or is malformed.
+    """
+    if (
+        name[STEM_CHARS:STEM_CHARS + 1] == ","
+        and name[-4:] == DOCUMENT_SUFFIX
+        and name[1] == "."
+        and name[0] in "0123456789"
+        and not name[2:STEM_CHARS].strip(DIGITS)
+    ):
+        return name[STEM_CHARS + 1:-4]
+    return None
+
+
 def why_illegal(name: str) -> str | None:
     """
     Say why a *name* in ``incoming/`` is left alone; None if it is legal.

@@ -174,7 +174,8 @@ def _confirm(count: int, verb: str, yes: bool) -> None:
     """Ask before many jobs are touched, where there is somebody to ask."""
     if yes or count < 2 or not sys.stdin.isatty():
         return
-    click.confirm(f"{verb} {count} jobs?", abort=True, err=True)
+    if not click.confirm(f"{verb} {count} jobs?", err=True):
+        raise SpoolError("nothing was done")
 
 
 def forget(spool: Spool, job: JobView) -> None:

@@ -380,3 +380,26 @@ def test_tied_constants() -> None:
     assert names.TOKEN_CHARS * 5 >= 64  # bits of proof
     assert 0 <= names.DEFAULT_PRIORITY <= 9
     assert re.fullmatch(r"[0-9a-v]{20}", ID)
+
+
+@pytest.mark.parametrize("text", [
+    "4.1hqhuo3smto000000c1p,mail.job",
+    "0.00000000000000000000,a.job",
+    "4.1hqhuo3smto000000c1p.a1,mail.job",
+    "4.1hqhuo3smto000000c1p,mail.pdf",
+    "x.1hqhuo3smto000000c1p,mail.job",
+    "4-1hqhuo3smto000000c1p,mail.job",
+    "4.1hqhuo3smto00000wc1p,mail.job",
+    "4.1hqhuo3smto000000c1,mail.job",
+    "4.1hqhuo3smto000000c1p,.job",
+    "mail.job", "", ",", "4", "4.",
+])
+def test_a_plain_name_is_told_as_parse_tells_it(text: str) -> None:
+    """The short cut finds the handler parse finds, or leaves it to parse."""
+    name = names.parse(text)
+    told = names.plain_handler(text)
+    if told is not None:
+        assert name is not None and name.told_handler == told
+        assert str(name) == text and name.is_waiting_form()
+    else:
+        assert name is None or name.runs or not name.is_document
