@@ -329,9 +329,11 @@ def _file_sidecars(
             # Of an earlier verdict of the same job, sent back since.
             fsops.unlink(fd, sidecar)
             continue
-        if durable:
-            _sync_output(active_fd, fd, sidecar)
         fsops.rename(active_fd, sidecar, fd, sidecar)
+        if durable:
+            # Under its final name: btrfs may else keep the record and forget
+            # the rename of what it tells of.
+            _sync_output(fd, sidecar)
     try:
         data = record.encode(full)
     except (ValueError, TypeError):
@@ -340,20 +342,17 @@ def _file_sidecars(
     fsops.replace_file(fd, f"{stem}.result", data, durable)
 
 
-def _sync_output(active_fd: int, final_fd: int, sidecar: str) -> None:
-    # An earlier try of the same verdict may have moved it already.
-    for dir_fd in (active_fd, final_fd):
-        try:
-            data_fd = os.open(sidecar, fsops.NOFOLLOW_READ, dir_fd=dir_fd)
-        except OSError as error:
-            if fsops.is_temporary(error):
-                raise
-            continue  # or the job itself removed or replaced its output
-        try:
-            fsops.sync(data_fd)
-        finally:
-            os.close(data_fd)
-        return
+def _sync_output(dir_fd: int, sidecar: str) -> None:
+    try:
+        fd = os.open(sidecar, fsops.NOFOLLOW_READ, dir_fd=dir_fd)
+    except OSError as error:
+        if fsops.is_temporary(error):
+            raise
+        return  # the job itself removed its output, or put a link there
+    try:
+        fsops.sync(fd)
+    finally:
+        os.close(fd)
 
 
 def read_record(spool: Spool, state: State, stem: str) -> Record | None:
