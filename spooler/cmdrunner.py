@@ -50,11 +50,12 @@ class Runner:
         self._running: dict[int, Running] = {}
         self._work_fd = fsops.open_dir("work", link.spool.private_fd)
         self._free: list[str] = []
+        self._unfiled: list[tuple[Running, Outcome]] = []
         self._made = 0
         self._next_output_check = 0.0
 
     def __len__(self) -> int:
-        return len(self._running)
+        return len(self._running) + len(self._unfiled)
 
     def start(self, hint: str, handler: str) -> None:
         """Claim a job and start its command."""
@@ -206,19 +207,33 @@ class Runner:
         effect, kind, status, text = command.verdict(
             code, running.ended_by, task.timeout_s, last
         )
-        value = self._result(running.work)
-        if effect == settle.DONE and value is None and not (
-            any(out) or task.tags
-        ):
-            if self._link.settle_plain(task, micros):
-                self._clean(running.work)
-                return
-        self._link.settle(task, Outcome(
+        self._unfiled.append((running, Outcome(
             effect, kind, task.started_ns, micros, status=status, text=text,
-            value=value, out_bytes=out[0], err_bytes=out[1],
-            rusage=rusage or None,
+            out_bytes=out[0], err_bytes=out[1], rusage=rusage or None,
             tags=task.tags,
-        ))
+        )))
+        self.file()
+
+    def file(self) -> bool:
+        """File what ended; False if the disk does not give its value."""
+        while self._unfiled:
+            running, outcome = self._unfiled[0]
+            try:
+                value = self._result(running.work)
+            except OSError as error:
+                self._link.report("owing", fsops.why(error))
+                return False
+            self._unfiled.pop(0)
+            self._file(
+                running, dataclasses.replace(outcome, value=value)
+            )
+        return True
+
+    def _file(self, running: Running, outcome: Outcome) -> None:
+        if outcome.effect != settle.DONE or outcome.value is not None or (
+            outcome.out_bytes or outcome.err_bytes or outcome.tags
+        ) or not self._link.settle_plain(running.task, outcome.micros):
+            self._link.settle(running.task, outcome)
         self._clean(running.work)
 
     def _end_strays(self, job_id: str) -> None:
@@ -230,9 +245,12 @@ class Runner:
             leftover.kill(leftover.JOB_VARIABLE, {job_id}, strays)
 
     def _result(self, work: str) -> Any:
+        """What the command left; OSError if that cannot be told now."""
         try:
             fd = fsops.open_dir(work, self._work_fd)
-        except OSError:
+        except OSError as error:
+            if fsops.is_temporary(error):
+                raise
             return None  # the command removed it
         try:
             return command.result(fd)
@@ -346,7 +364,7 @@ def run(link: Link, messages: list[dict[str, Any]]) -> None:
                 runner.abort()
         messages = []
         wait = runner.tick(time.monotonic())
-        if not link.pay():
+        if not link.pay() or not runner.file():
             wait = min(wait or PAY_EVERY_S, PAY_EVERY_S)
         link.flush()
         if stopping and not len(runner) and not link.owed:

@@ -118,10 +118,13 @@ def result(work_fd: int) -> Any:
     The value a command left in the file that SPOOL_RESULT names.
 
     JSON if it is JSON, else text; None if there is none, or too much.
+    OSError if that cannot be told now.
     """
     try:
         data = fsops.read_file(work_fd, RESULT, _VALUE_MAX_BYTES + 1)
-    except OSError:
+    except OSError as error:
+        if fsops.is_temporary(error):
+            raise
         return None
     if not data or len(data) > _VALUE_MAX_BYTES:
         return None

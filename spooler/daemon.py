@@ -359,23 +359,23 @@ class Daemon:
             self._guard(self.crew.abandon, heals=False)
             self._guard(self.crew.bury, heals=False)
             return not self._pool.workers
-        if self._drain and self._is_drained():
-            self._begin_stop(self.config.stop_timeout_s)
-            return not self._pool.workers
-        return False
+        if self._drain:
+            self._guard(self._stop_if_drained, heals=False)
+        return self._stop is not None and not self._pool.workers
 
-    def _is_drained(self) -> bool:
-        """Nothing incoming, active or backing off."""
+    def _stop_if_drained(self) -> None:
+        """Stop once nothing is incoming, active or backing off."""
         if self._trouble or any(
             worker.outstanding for worker in self._pool.workers.values()
         ):
-            return False
+            return
         if any(
             names.parse(entry.name) is not None
             for entry in self.spool.scan(State.ACTIVE)
         ):
-            return False
-        return self._arrivals.is_drained()
+            return
+        if self._arrivals.is_drained():
+            self._begin_stop(self.config.stop_timeout_s)
 
     def _report_status(self) -> None:
         if self._notifier.watchdog_s:

@@ -11,6 +11,7 @@ import collections
 import contextlib
 import dataclasses
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -242,6 +243,8 @@ class Pool:
         """
         del self.workers[worker.socket.fileno()]
         worker.close()
+        # It is about to be a zombie; only then its end is its own.
+        _wait_for_end(worker.process.pid)
         worker.kill_group()
         try:
             code = worker.process.wait(1)
@@ -271,6 +274,17 @@ class Pool:
         """End every worker now."""
         for worker in self.workers.values():
             worker.kill()
+
+
+def _wait_for_end(pid: int) -> None:
+    try:
+        pidfd = os.pidfd_open(pid)
+    except OSError:
+        return
+    try:
+        select.select([pidfd], [], [], 1.0)
+    finally:
+        os.close(pidfd)
 
 
 def describe_exit(code: int) -> str:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Run Python handlers, one job at a time, in a worker process."""
 
+import functools
 import json
 import os
 import signal
@@ -35,7 +36,10 @@ class JobTimeout(BaseException):
 class Capture:
     """Standard output and error of the handlers, in files of this worker."""
 
-    def __init__(self, link: Link) -> None:
+    def __init__(
+        self, link: Link, insist: Callable[[Callable[[], int]], int]
+    ) -> None:
+        self._insist = insist
         self._fd = link.spool.fds[State.ACTIVE]
         self._owner = link.owner
         for target, kind in ((1, "out"), (2, "err")):
@@ -66,19 +70,24 @@ class Capture:
                 stream.flush()
             except (OSError, ValueError):
                 pass  # the handler closed it, or the disk is full
-            size = os.fstat(target).st_size
-            if size:
-                limit = task.handler.output_limit
-                if size > limit:
-                    os.ftruncate(target, limit)
-                    size = limit
-                fsops.rename(
-                    self._fd, f"{self._owner}.{kind}",
-                    self._fd, f"{task.name.stem}.{kind}",
-                )
-                self._open(target, kind)
-            sizes.append(size)
+            take = functools.partial(self._take, task, target, kind)
+            sizes.append(self._insist(take))
         return sizes[0], sizes[1]
+
+    def _take(self, task: Task, target: int, kind: str) -> int:
+        """One of the two; done again it goes on where it stopped."""
+        size = os.fstat(target).st_size
+        if size:
+            limit = task.handler.output_limit
+            if size > limit:
+                os.ftruncate(target, limit)
+                size = limit
+            fsops.rename(
+                self._fd, f"{self._owner}.{kind}",
+                self._fd, f"{task.name.stem}.{kind}",
+            )
+            self._open(target, kind)
+        return size
 
     def close(self) -> None:
         """Remove the files; they are empty between jobs."""
@@ -92,7 +101,7 @@ class Runner:
     def __init__(self, link: Link, board: Board) -> None:
         self._link = link
         self._board = board
-        self._capture = Capture(link)
+        self._capture = Capture(link, self._insist)
         self._loaded: dict[str, Loaded] = {}
         signal.signal(signal.SIGALRM, _on_alarm)
 
@@ -120,6 +129,18 @@ class Runner:
     def close(self) -> None:
         """Leave nothing behind."""
         self._capture.close()
+
+    def _insist(self, work: Callable[[], int]) -> int:
+        """Do *work* until the disk takes it: the run was not in vain."""
+        while True:
+            try:
+                return work()
+            except OSError as error:
+                if not fsops.is_temporary(error) or self._board.stopping():
+                    raise
+                self._link.report("owing", fsops.why(error))
+                self._link.flush()
+                time.sleep(PAY_EVERY_S)
 
     def _run(self, task: Task) -> Outcome | None:
         """Run one job; None if it is settled already."""

@@ -177,6 +177,7 @@ def tidy(spool: Spool, is_dead: Callable[[str], bool]) -> None:
     for capture in captures:
         if is_dead(capture[:names.OWNER_CHARS]):
             fsops.unlink(active_fd, capture)
+    _tidy_deferred(spool)
     work_fd = fsops.open_dir("work", spool.private_fd)
     try:
         for work in fsops.listed(work_fd):
@@ -187,6 +188,27 @@ def tidy(spool: Spool, is_dead: Callable[[str], bool]) -> None:
                     pass  # a handler made it unremovable; check says so
     finally:
         os.close(work_fd)
+
+
+def _tidy_deferred(spool: Spool) -> None:
+    """Remove records of earlier runs that a verdict did not get to."""
+    beside: dict[str, list[str]] = {}
+    for entry in spool.scan(State.DEFERRED):
+        split = names.stem_of(entry.name.removesuffix(".new"))
+        if split is not None:
+            beside.setdefault(split[0], []).append(entry.name)
+    # RACE: a job may move meanwhile, not only on; so some are seen twice.
+    for state in (State.HELD, State.INCOMING, State.ACTIVE, State.DEFERRED,
+                  State.HELD, State.INCOMING):
+        if not beside:
+            return
+        for entry in spool.scan(state):
+            name = names.parse(entry.name)
+            if name is not None:
+                beside.pop(name.stem, None)
+    for left in beside.values():
+        for sidecar in left:
+            fsops.unlink(spool.fds[State.DEFERRED], sidecar)
 
 
 def is_capture(entry: str) -> bool:

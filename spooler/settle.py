@@ -190,8 +190,20 @@ def settle(
             _file_sidecars(spool, name.stem, state, full, durable)
         moved = _move(spool, active, state, outcome, due_ns)
     if moved is not None and state is not State.DEFERRED and name.runs > 1:
-        drop_sidecars(spool, State.DEFERRED, name.stem)
+        _tidy_up(spool, state, name.stem)
     return Settled(state, moved, due_ns, text)
+
+
+def _tidy_up(spool: Spool, state: State, stem: str) -> None:
+    """Drop what earlier runs left; the verdict stands whatever fails."""
+    # An interrupted run may have prepared the other verdict.
+    other = State.FAILED if state is State.DONE else State.DONE
+    try:
+        drop_sidecars(spool, State.DEFERRED, stem)
+        if not _is_taken(spool, other, stem):
+            drop_sidecars(spool, other, stem)
+    except OSError:
+        pass  # recovery tidies
 
 
 def _is_taken(spool: Spool, state: State, stem: str) -> bool:
@@ -365,5 +377,5 @@ def read_record(spool: Spool, state: State, stem: str) -> Record | None:
 
 def drop_sidecars(spool: Spool, state: State, stem: str) -> None:
     """Delete what lies beside a job of *stem* in *state*."""
-    for kind in names.SIDECARS:
+    for kind in (*names.SIDECARS, "result.new"):
         fsops.unlink(spool.fds[state], f"{stem}.{kind}")

@@ -26,10 +26,11 @@ def command(path: str, /, **typed: Any) -> int:
     def move(spool: Spool, job: JobView) -> bool:
         if job.state in sources("remove"):
             deleted = spool.remove(job.state, job.entry)
-        else:
-            deleted = spool.purge(job.state, job.entry)
-        if deleted:
-            forget(spool, job)
-        return deleted
+            if deleted:
+                forget(spool, job)
+            return deleted
+        # Before the job: killed in between, it can be deleted again.
+        forget(spool, job)
+        return spool.purge(job.state, job.entry)
 
     return Steering(**typed).run(path, ("remove", "purge"), (), move)
