@@ -483,6 +483,10 @@ def test_kill_ends_one_running_job(
         failed = spool.wait(f"{name}.job", "failed")
         assert failed.kinds == [("killed", None)]
         wait_until(lambda: not is_alive(pids[name]))
-        assert spool.ask(verb="kill", id=job_id) == {"v": 1, "killed": False}
+        # The daemon hears of it after the disk shows it.
+        wait_until(
+            lambda: spool.ask(verb="kill", id=job_id)
+            == {"v": 1, "killed": False}
+        )
     gate.open()
     assert whole(spool, "py2") == whole(spool, "sh2") == 1
