@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 import click
 
-from spooler import client, view
+from spooler import client, tour, view
 from spooler.errors import EX_FAILED
 from spooler.spool import Spool
 from spooler.states import State
@@ -24,7 +24,15 @@ workers = 2
 
 [handler.words]             # a Python function, for dropped *.txt files
 python = "spooler.tour:words"
-match = ["*.txt"]
+match = ["*.txt", "*.words"]
+
+[handler.gzip]              # commands, for other dropped files
+command = ["gzip", "-9", "-n"]
+match = ["*.gzip"]
+
+[handler.sum]
+command = ["sha256sum"]
+match = ["*.sum"]
 
 [handler.square]
 python = "spooler.tour:square"
@@ -44,6 +52,24 @@ SHELL = """\
 printf 'the quick brown fox' > "$SPOOL/tmp/fox.txt"
 mv "$SPOOL/tmp/fox.txt" "$SPOOL/incoming/fox.txt"
 """
+
+#: Drops copies of real files; needs nothing but find, cp and mv.
+DROP = """\
+find "$@" -type f -size -300 2>/dev/null | head -n 300 | {
+    n=0
+    while IFS= read -r f; do
+        case $((n % 3)) in 0) k=gzip ;; 1) k=sum ;; *) k=words ;; esac
+        cp "$f" "$SPOOL/tmp/$n.$k" 2>/dev/null || continue
+        chmod 640 "$SPOOL/tmp/$n.$k"
+        mv "$SPOOL/tmp/$n.$k" "$SPOOL/incoming/"
+        echo "$n.$k"
+        n=$((n + 1))
+    done
+}
+"""
+#: Where every machine has some files worth reading.
+REAL_FILES = ("/usr/share/doc", "/usr/share/man", os.path.dirname(os.__file__))
+BY_HAND = {"gzip": ["gzip", "-9", "-n"], "sum": ["sha256sum"]}
 
 _PATIENCE_S = 45
 
@@ -81,14 +107,15 @@ def _demo(root: str) -> None:
     credentials = os.path.join(root, "credentials")
     with open(os.path.join(spool, "spool.toml"), "w") as file:
         file.write(CONFIG.replace("CREDENTIALS", credentials))
-    click.echo("  (five handlers are written to its spool.toml)")
+    click.echo("  (seven handlers are written to its spool.toml)")
     _say("2. spoold serves it; its log is indented below.")
     with _daemon(spool):
         _jobs(root, spool, credentials)
-        _say("7. Everything, as it lies on disk.")
+        count = _real_files(spool)
+        _say("8. Everything, as it lies on disk.")
         _run(spool, "ls", "done", "-n", "8", "--sort", "tries")
         _run(spool, "status")
-    _judge(spool)
+    _judge(spool, 24 + count)
     _say("All ended as promised.")
 
 
@@ -127,6 +154,39 @@ def _jobs(root: str, spool: str, credentials: str) -> None:
     _run(spool, "requeue", upload)
     _run(spool, "wait", upload)
     _run(spool, "log", upload)
+
+
+def _real_files(spool: str) -> int:
+    """Drop this machine's own files; every result is as by hand."""
+    _say("7. Real files: this machine's documentation, dropped by sh.")
+    dropped = subprocess.run(
+        ["sh", "-c", DROP, "sh", *REAL_FILES], check=True, text=True,
+        stdout=subprocess.PIPE, env={**os.environ, "SPOOL": spool},
+    ).stdout.split()
+    click.echo(f"  {len(dropped)} files, for gzip, sha256sum and words")
+    _run(spool, "wait", *dropped, show=False)
+    with Spool(spool) as opened:
+        for job in view.jobs(opened, [State.DONE]).values():
+            if job.dropped_name in dropped:
+                _compare(opened, job)
+    click.echo("  every result equals what the command gives by hand")
+    return len(dropped)
+
+
+def _compare(spool: Spool, job: view.JobView) -> None:
+    file = os.path.join(spool.path, State.DONE.value, job.entry)
+    kind = str(job.dropped_name).rpartition(".")[2]
+    if kind == "words":
+        record = view.details(spool, job).record
+        same = record is not None and record.value == tour.words(file)
+    else:
+        with open(file, "rb") as source:
+            wanted = subprocess.check_output(BY_HAND[kind], stdin=source)
+        fd = view.output_fd(spool, job, "out")
+        with os.fdopen(fd if fd is not None else 0, "rb") as found:
+            same = fd is not None and found.read() == wanted
+    if not same:
+        raise Failed(f"{job.entry}: not as by hand")
 
 
 def _say(text: str) -> None:
@@ -204,12 +264,12 @@ def _daemon(spool: str) -> Iterator[None]:
         raise Failed(f"spoold exited {process.returncode}")
 
 
-def _judge(spool: str) -> None:
+def _judge(spool: str, count: int) -> None:
     """Hold what lies on disk against what was promised."""
     with Spool(spool) as opened:
         jobs = list(view.jobs(opened).values())
         wrong = [job for job in jobs if job.state is not State.DONE]
-        if wrong or len(jobs) != 24:
+        if wrong or len(jobs) != count:
             raise Failed(f"{len(jobs)} jobs, of them not done: {wrong}")
         runs = {
             job.name.told_handler: job.name.runs
