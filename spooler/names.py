@@ -205,7 +205,7 @@ class Name:
 
 def parse(name: str) -> Name | None:
     """Take *name* apart; None if it is not of the grammar (a dropped name)."""
-    head, comma, tail = name.partition(",")
+    head, _, tail = name.partition(",")
     job_id = head[2:STEM_CHARS]
     if (
         not tail
@@ -324,7 +324,7 @@ def why_illegal(name: str) -> str | None:
 
 def stem_of(sidecar: str) -> tuple[str, str] | None:
     """Split a sidecar's name into stem and kind; None if it is none."""
-    stem, dot, kind = sidecar.rpartition(".")
+    stem, _, kind = sidecar.rpartition(".")
     if kind not in SIDECARS or "," in sidecar:
         return None
     if parse(stem + ",x") is None:

@@ -213,7 +213,7 @@ def _tidy_deferred(spool: Spool) -> None:
 
 def is_capture(entry: str) -> bool:
     """Whether it is the output file of a Python worker between jobs."""
-    owner, dot, kind = entry.partition(".")
+    owner, _, kind = entry.partition(".")
     return (
         len(owner) == names.OWNER_CHARS
         and not owner.strip(names.DIGITS)

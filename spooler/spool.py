@@ -192,7 +192,7 @@ class Spool:
         """
         if len(owner) != names.OWNER_CHARS or owner.strip(names.DIGITS):
             raise ValueError(f"not an owner: {owner!r}")
-        head, comma, tail = incoming.partition(",")
+        head, _, tail = incoming.partition(",")
         if (
             tail and len(head) == names.STEM_CHARS and head[1] == "."
             and head[0] in "0123456789" and names.is_id(head[2:])

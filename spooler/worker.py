@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 from spooler import fsops, jobload, settle
-from spooler.config import Config, Handler, Router
+from spooler.config import Config, Handler
 from spooler.errors import BadJob
 from spooler.jobload import Job
 from spooler.names import DOCUMENT_SUFFIX, Name, parse
@@ -78,7 +78,6 @@ class Link:
         self.owner: str = hello["owner"]
         self.spool = Spool(hello["spool"])
         self.config = config_of(hello["config"])
-        self.router = Router(self.config)
         self.durable = self.config.durability != "relaxed"
         self.random = random.Random()
         #: Moves the disk refused: done again until it takes them.
