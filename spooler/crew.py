@@ -62,7 +62,7 @@ class Crew:
         self._timetable = timetable
         self._watch, self._unwatch = watch, unwatch
         self.tally = Tally()
-        self.trouble: str | None = None
+        self._trouble: str | None = None
         self.trouble_until = 0.0
         #: Jobs that cannot be claimed, and why; for arrivals to know.
         self.refused: dict[str, str] = {}
@@ -112,20 +112,12 @@ class Crew:
         kind = report[0]
         if kind == "done":
             _, hint, micros = report
-            handler = worker.answered(hint)
-            if handler is not None:
-                self.dispatcher.learn(handler, micros)
-                self._forget(handler, hint)
-            self.trouble = None
+            self._ended_run(worker, hint, micros)
             self.book(State.DONE, hint, hint, micros, "")
         elif kind == "settled":
             _, hint, state, name, micros, text = report
-            handler = worker.answered(hint)
-            if handler is not None:
-                self.dispatcher.learn(handler, micros)
-                self._forget(handler, hint)
+            self._ended_run(worker, hint, micros)
             self.book(State(state), hint, name, micros, text)
-            self.trouble = None
         elif kind == "taken":
             self._forget(worker.answered(report[1]), report[1])
         elif kind == "started":
@@ -152,14 +144,25 @@ class Crew:
             )
         elif kind == "ready":
             self._pool.is_ready(worker)
-        elif kind == "idle":
-            # What is left was not claimed: it was told to stop.
-            pass
+
+    def _ended_run(self, worker: Worker, hint: str, micros: int) -> None:
+        handler = worker.answered(hint)
+        if handler is not None:
+            self.dispatcher.learn(handler, micros)
+            self._forget(handler, hint)
+        self._trouble = None  # the disk took a verdict
+
+    @property
+    def trouble(self) -> str | None:
+        """What workers told of the disk, while they go on telling."""
+        if time.monotonic() > self.trouble_until + TROUBLE_WAIT_S:
+            return None
+        return self._trouble
 
     def _in_trouble(self, text: str) -> None:
-        if text != self.trouble:
+        if text != self._trouble:
             log.error("spool in trouble: %s; claims pause", inert(text))
-        self.trouble = text
+        self._trouble = text
         self.trouble_until = time.monotonic() + TROUBLE_WAIT_S
 
     def _unclaimed(self, worker: Worker, hint: str) -> None:

@@ -123,7 +123,6 @@ class Runner:
                 link.pay()
             link.flush(_REPORT_EVERY_S)
         board.end()
-        link.report("idle")
         link.flush()
 
     def close(self) -> None:
