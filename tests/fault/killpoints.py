@@ -184,7 +184,8 @@ class Place:
                 wanted.clear()  # it had attempts enough
             if name.verdict not in wanted:
                 return [f"VERDICT {where}: {self._record(state, name)}"]
-            if name.verdict == "bad" and starts:
+            # The run that judged it bad did not start; those before may have.
+            if name.verdict == "bad" and starts >= name.runs:
                 return [f"BAD but started: {where}"]
             return []
         if tail in _BAD:
