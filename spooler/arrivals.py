@@ -13,11 +13,14 @@ import selectors
 import time
 from collections.abc import Iterator
 
-from spooler import fsops, names
-from spooler.config import Config, Router
+from spooler import fsops, names, units
+from spooler.clock import JumpMeter, steady_ns
+from spooler.config import Config
 from spooler.index import Lanes, Timetable
 from spooler.intake import Intake
 from spooler.names import Name
+from spooler.route import Router
+from spooler.scale import Scale
 from spooler.spool import Spool
 from spooler.states import State
 from spooler.sweep import Sweep
@@ -32,6 +35,7 @@ _EVENT_SLICE = 2000
 _REJECT_SLICE = 50
 _REJECTS_MAX = 1000
 _LOOK_S = 1.0
+_SLACK_S = 60.0
 
 
 class Arrivals:
@@ -50,22 +54,32 @@ class Arrivals:
         self._spool = spool
         self._selector = selector
         self._watch: Watch | None = None
+        self._deaf = False
         self._events: collections.deque[str] = collections.deque()
         self._rejects: collections.deque[str] = collections.deque()
+        self._shifted: collections.deque[tuple[str, int]] = (
+            collections.deque()
+        )
+        self._meter = JumpMeter(time.time_ns(), steady_ns())
         self.intake = Intake(spool)
         self.timetable = Timetable()
+        self._scales = {
+            state: Scale(spool.fds[state])
+            for state in (State.INCOMING, State.DEFERRED)
+        }
         self._incoming = Sweep(
-            spool, State.INCOMING, self._begin, self._take_in, self._end
+            spool, State.INCOMING, self._begin, self._found, self._end
         )
         self.use(config)
         self._deferred = Sweep(
-            spool, State.DEFERRED, self.timetable.begin_scan,
-            self._take_deferred, self.timetable.end_scan,
+            spool, State.DEFERRED, self._begin_deferred,
+            self._take_deferred, self._end_deferred,
         )
 
     def use(self, config: Config) -> None:
         """Route by *config* from now on; everything is scanned anew."""
         self._every_s = config.rescan_s
+        self._weigh = config.max_bytes > 0
         self._router = Router(config)
         self._handlers = config.handlers
         self.lanes = Lanes(config.handlers)
@@ -79,11 +93,17 @@ class Arrivals:
             self._watch = Watch(self._spool.fds[State.INCOMING])
         except OSError as error:
             self._watch = None
-            log.warning(
-                "no events from incoming/ (%s); scanning every %gs instead",
-                fsops.why(error), self.every_s,
-            )
+            if not self._deaf:
+                log.warning(
+                    "no events from incoming/ (%s); scanning every %gs"
+                    " instead", fsops.why(error), self.every_s,
+                )
+            self._deaf = True
             return
+        if self._deaf:
+            log.info("events from incoming/ are to be had again")
+            self._deaf = False
+            self.request_scan()
         self._selector.register(
             self._watch.wake_fd, selectors.EVENT_READ, self._hear
         )
@@ -129,6 +149,8 @@ class Arrivals:
         """
         for _ in range(min(_EVENT_SLICE, len(self._events))):
             # Off the queue only once it is taken in.
+            if self._weigh:
+                self._scales[State.INCOMING].weigh(self._events[0])
             self._take_in(self._events[0], False)
             self._events.popleft()
         if self.lanes.wants_scan() and not self._incoming.running:
@@ -136,12 +158,14 @@ class Arrivals:
         if self.timetable.wants_scan() and not self._deferred.running:
             self._deferred.request()
         self._incoming.step(self.every_s)
-        self._deferred.step(self.every_s)
+        self._look_at_clock()
+        if self._reschedule():
+            self._deferred.step(self.every_s)
         self._retry_due()
 
     def wait_s(self) -> float:
         """Seconds until there is work for the next turn."""
-        if self._events or self._rejects:
+        if self._events or self._rejects or self._shifted:
             return 0.0
         wait = min(self._incoming.wait_s(), self._deferred.wait_s())
         due_ns = self.timetable.next_due_ns()
@@ -161,12 +185,37 @@ class Arrivals:
         """Whether everything on disk has been seen once."""
         return self._incoming.complete and self._deferred.complete
 
+    @property
+    def pending(self) -> int:
+        """About how many jobs wait or are deferred."""
+        return self.lanes.total + self.timetable.total + len(self._events)
+
+    @property
+    def pending_bytes(self) -> int:
+        """About what they take on disk; 0 unless there is a limit to it."""
+        return sum(scale.total for scale in self._scales.values())
+
     def _begin(self) -> None:
+        self._scales[State.INCOMING].begin()
         self.intake.begin_scan()
         self.lanes.begin_scan()
 
     def _end(self) -> None:
+        self._scales[State.INCOMING].end()
         self.lanes.end_scan()
+
+    def _begin_deferred(self) -> None:
+        self._scales[State.DEFERRED].begin()
+        self.timetable.begin_scan()
+
+    def _end_deferred(self) -> None:
+        self._scales[State.DEFERRED].end()
+        self.timetable.end_scan()
+
+    def _found(self, entry: str, is_dir: bool) -> None:
+        if self._weigh:
+            self._scales[State.INCOMING].weigh(entry)
+        self._take_in(entry, is_dir)
 
     def _take_in(self, entry: str, is_dir: bool) -> None:
         handler = names.plain_handler(entry)
@@ -192,8 +241,58 @@ class Arrivals:
 
     def _take_deferred(self, entry: str, is_dir: bool) -> None:
         name = names.parse(entry)
-        if name is not None and not is_dir:
-            self.timetable.add(entry, name.due_ns or 0)
+        if self._weigh:
+            self._scales[State.DEFERRED].weigh(entry)
+        if name is None or is_dir:
+            return
+        due_ns = name.due_ns or 0
+        nearer_ns = self._nearer_ns(name, due_ns)
+        if nearer_ns is not None:
+            self._shifted.append((entry, nearer_ns))
+        else:
+            self.timetable.add(entry, due_ns)
+
+    def _nearer_ns(self, name: Name, due_ns: int) -> int | None:
+        """When to retry a job that no backoff can have put off so far."""
+        if not name.verdict or name.verdict == "defer":
+            return None  # its producer or its handler said when
+        handler = self._router.configured(name)
+        if handler is None:
+            return None
+        now_ns = time.time_ns()
+        ahead_s = (due_ns - now_ns) / units.NS
+        if ahead_s <= handler.max_backoff_s + _SLACK_S:
+            return None
+        # The clock was set back while no spoold looked.
+        wait_s = min(handler.backoff_s, handler.max_backoff_s)
+        return now_ns + round(wait_s * units.NS)
+
+    def _look_at_clock(self) -> None:
+        jump_ns = self._meter.jump_ns(time.time_ns(), steady_ns())
+        if not jump_ns:
+            return
+        log.warning(
+            "the clock was set %s by %s; retries wait as long as before",
+            "forward" if jump_ns > 0 else "back",
+            units.format_duration(abs(jump_ns) / units.NS),
+        )
+        for text, due_ns in self.timetable.take_all():
+            name = names.parse(text)
+            if name is not None and name.verdict:
+                self._shifted.append((text, max(0, due_ns + jump_ns)))
+            else:
+                self.timetable.add(text, due_ns)
+        self._deferred.restart()
+
+    def _reschedule(self) -> bool:
+        """Give due times anew; True once all have theirs."""
+        for _ in range(min(_DUE_SLICE, len(self._shifted))):
+            text, due_ns = self._shifted[0]
+            moved = self._spool.reschedule(text, due_ns)
+            self._shifted.popleft()
+            if moved is not None:
+                self.timetable.add(moved, due_ns)
+        return not self._shifted
 
     def _retry_due(self) -> None:
         for _ in range(_DUE_SLICE):

@@ -25,6 +25,10 @@ from spooler.units import format_duration
 #: What lies in tmp/ longer than this was left by a producer that died; no
 #: writer takes so long.  Source: qmail's OSSIFIED.
 STALE_S = 36 * 3600
+#: Whether the owner of a claim lives no more.
+IsDead = Callable[[str], bool]
+#: What decides what runs.
+DECIDING = (config.CONFIG_NAME, HANDLERS_DIR)
 _KEEPING = (State.DEFERRED, State.HELD, State.ACTIVE, State.DONE,
             State.FAILED)
 
@@ -48,7 +52,7 @@ class Finding:
 
 
 def check(
-    spool: Spool, is_dead: Callable[[str], bool]
+    spool: Spool, is_dead: IsDead
 ) -> Iterator[Finding]:
     """
     Yield every violation.
@@ -94,7 +98,7 @@ def modes(spool: Spool) -> Iterator[Finding]:
                 1, name, f"mode {mode:04o}: others than its owner can write",
                 f"chmod go-w {name}",
             )
-    for name in (config.CONFIG_NAME, HANDLERS_DIR):
+    for name in DECIDING:
         try:
             status = fsops.status(spool.root_fd, name)
         except FileNotFoundError:
@@ -139,7 +143,7 @@ def forms(spool: Spool) -> Iterator[Finding]:
             name = names.parse(entry.name)
             if name is None:
                 continue
-            wrong = _wrong_form(state, name)
+            wrong = wrong_form(state, name)
             if wrong:
                 yield Finding(
                     3, _path(state, entry.name), wrong,
@@ -147,7 +151,8 @@ def forms(spool: Spool) -> Iterator[Finding]:
                 )
 
 
-def _wrong_form(state: State, name: names.Name) -> str | None:
+def wrong_form(state: State, name: names.Name) -> str | None:
+    """What is wrong about *name* in *state*; None: nothing."""
     if state is State.ACTIVE:
         if not name.claim or not name.runs:
             return "is active, but its name carries no claim"
@@ -187,7 +192,7 @@ def one_place(spool: Spool) -> Iterator[Finding]:
 
 
 def owned(
-    spool: Spool, is_dead: Callable[[str], bool]
+    spool: Spool, is_dead: IsDead
 ) -> Iterator[Finding]:
     """I5: whoever claimed an active job lives."""
     dead: dict[str, bool] = {}

@@ -2,34 +2,29 @@
 """
 Submit jobs: all that a producer imports.  No daemon is needed.
 
-The publish protocol: write under ``tmp/``, flush, rename into
-``incoming/``, flush again, and open it once more, because a file system that
-died may have said 0 to every flush.
+A job is whole before it is there, and confirmed before submit returns; how
+is in ``publish``.
 """
 
 from __future__ import annotations
 
-import errno
 import os
 import time
 
-from spooler import fsops, jobwrite, names
-from spooler.errors import (
-    EX_CANTCREAT,
-    EX_NOSUCH,
-    ConfigError,
-    SpoolError,
-    SubmitUnknown,
-)
+from spooler import jobwrite, names
+from spooler.errors import SpoolClosed, SubmitUnknown
 from spooler.names import Name
+from spooler.publish import Publisher
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # importing it for real would cost every submit 3 ms
-    from collections.abc import Iterable
+if TYPE_CHECKING:  # importing them for real would cost every submit 3 ms
+    from collections.abc import Callable, Iterable
+    from typing import TypeVar
 
-_PATH_FD = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_COPY_BYTES = 1 << 20
-_FULL = (errno.ENOSPC, errno.EDQUOT)
+    Answer = TypeVar("Answer")
+
+_ROOM_WAIT_S = 0.05
+_ROOM_WAIT_MAX_S = 5.0
 _NO_HANDLER = (
     "{!r} cannot be a handler's name: 1..32 letters, digits, - and _, a"
     " letter or digit first"
@@ -51,39 +46,12 @@ class Client:
             SpoolError: there is no spool at *path*.
             PermissionError: this user may not submit.
         """
-        self.path = path
-        self.durable = durable
+        self._publisher = Publisher(path, durable)
         self._last_ns = 0
-        self._tmp = self._incoming = self._incoming_sync = -1
-        try:
-            self._tmp = os.open(os.path.join(path, "tmp"), _PATH_FD)
-            self._incoming = os.open(os.path.join(path, "incoming"), _PATH_FD)
-        except (FileNotFoundError, NotADirectoryError):
-            self._explain(path)
-
-    def _explain(self, path: str) -> None:
-        """Tell a broken spool from none."""
-        self.close()
-        missing = [
-            name for name in ("tmp", "incoming")
-            if not os.path.isdir(os.path.join(path, name))
-        ]
-        if len(missing) == 1:
-            raise ConfigError(
-                f"{path}/{missing[0]}: missing directory; 'spoolctl init"
-                f" {path}' makes it again and keeps the rest"
-            )
-        raise SpoolError(
-            f"{path}: no spool here; 'spoolctl init {path}' makes one",
-            EX_NOSUCH,
-        )
 
     def close(self) -> None:
         """Close the directories."""
-        for fd in (self._tmp, self._incoming, self._incoming_sync):
-            if fd >= 0:
-                os.close(fd)
-        self._tmp = self._incoming = self._incoming_sync = -1
+        self._publisher.close()
 
     def __enter__(self) -> Client:
         return self
@@ -134,10 +102,12 @@ class Client:
         )
         name.resubmitted = job_id is not None
         data = jobwrite.encode(handler, args, body, fields)
-        fd = self._create(name)
+        if not name.resubmitted:  # the earlier try may be in already
+            self._publisher.insist_on_room()
+        fd = self._publisher.create(name)
         try:
-            self._write(fd, name, data)
-            self._publish(fd, name, fresh=job_id is None)
+            self._publisher.write(fd, name, data)
+            self._publisher.publish(fd, name, fresh=job_id is None)
         finally:
             os.close(fd)
         return name.id
@@ -160,58 +130,32 @@ class Client:
         """
         written: list[Name] = []
         last = -1
+        publisher = self._publisher
+        publisher.insist_on_room()
         try:
             for handler, args, body in jobs:
                 name = self._name(
                     handler, names.DEFAULT_PRIORITY, None, self.mint()
                 )
                 data = jobwrite.encode(handler, args, body)
-                fd = self._create(name)
+                fd = publisher.create(name)
                 written.append(name)
                 if last >= 0:
                     os.close(last)
                 last = fd
-                self._write(fd, name, data)
+                publisher.write(fd, name, data)
             if written:
-                self._publish_all(written, last)
+                publisher.publish_all(written, last)
         except SubmitUnknown:
             raise
         except BaseException:
             for name in written:
-                fsops.unlink(self._tmp, str(name))
+                publisher.discard(name)
             raise
         finally:
             if last >= 0:
                 os.close(last)
         return [name.id for name in written]
-
-    def _publish_all(self, written: list[Name], fd: int) -> None:
-        """Flush, rename each, flush again; *fd* lies on the file system."""
-        if self.durable:
-            try:
-                fsops.sync_file_system(fd)
-            except OSError as error:
-                raise _refused(error) from None
-        moved = 0
-        try:
-            for name in written:
-                text = str(name)
-                if not fsops.rename(self._tmp, text, self._incoming, text):
-                    raise _vanished(name)
-                moved += 1
-            if self.durable:
-                fsops.sync_file_system(fd)
-                self._look(written[-1])
-        except (OSError, SpoolError) as error:
-            for name in written[moved:]:
-                fsops.unlink(self._tmp, str(name))
-            if not moved:
-                raise
-            raise SubmitUnknown(
-                written[0].id,
-                f"{moved} of {len(written)} submitted, none confirmed:"
-                f" {error}",
-            ) from None
 
     def submit_file(
         self,
@@ -239,10 +183,12 @@ class Client:
         with open(path, "rb", buffering=0) as source:
             if name.is_document:
                 name = self._document_name(name, source.fileno())
-            fd = self._create(name)
+            if not name.resubmitted:
+                self._publisher.insist_on_room()
+            fd = self._publisher.create(name)
             try:
-                self._copy(source.fileno(), fd, name)
-                self._publish(fd, name, fresh=job_id is None)
+                self._publisher.copy(source.fileno(), fd, name)
+                self._publisher.publish(fd, name, fresh=job_id is None)
             finally:
                 os.close(fd)
         return name.id
@@ -273,89 +219,28 @@ class Client:
         tail = handler + names.DOCUMENT_SUFFIX
         return Name(priority, job_id, tail, due_ns=due_ns)
 
-    def _create(self, name: Name) -> int:
+
+def when_room(attempt: Callable[[], Answer]) -> Answer:
+    """
+    Submit, and try again for as long as the spool has no room.
+
+    The waits grow, and are drawn at random, so that many producers that
+    wait do not come back at once.
+
+    Args:
+        attempt: submits; whatever it raises but SpoolClosed is raised.
+
+    Returns:
+        What *attempt* returned.
+    """
+    longest_s = _ROOM_WAIT_S
+    while True:
         try:
-            # Readable by the group, whatever the umask: spoold may be
-            # another user, and reads what it runs.
-            fd = fsops.create(self._tmp, str(name))
-            os.fchmod(fd, 0o640)
-            return fd
-        except OSError as error:
-            raise _refused(error) from None
-
-    def _write(self, fd: int, name: Name, data: bytes) -> None:
-        try:
-            fsops.write_all(fd, data)
-        except OSError as error:
-            fsops.unlink(self._tmp, str(name))
-            raise _refused(error) from None
-
-    def _copy(self, source: int, fd: int, name: Name) -> None:
-        try:
-            while chunk := os.read(source, _COPY_BYTES):
-                fsops.write_all(fd, chunk)
-        except OSError as error:
-            fsops.unlink(self._tmp, str(name))
-            raise _refused(error) from None
-
-    def _publish(self, fd: int, name: Name, fresh: bool) -> None:
-        text = str(name)
-        try:
-            if self.durable:
-                fsops.sync(fd)
-            if fresh:  # its id is ours alone: it can replace nothing
-                rename = fsops.rename
-            else:
-                rename = fsops.rename_noreplace
-            if not rename(self._tmp, text, self._incoming, text):
-                raise _vanished(name)
-        except FileExistsError:
-            fsops.unlink(self._tmp, text)  # the earlier try did arrive
-        except OSError as error:
-            fsops.unlink(self._tmp, text)
-            raise _refused(error) from None
-        if self.durable:
-            self._confirm(fd, name)
-
-    def _confirm(self, fd: int, name: Name) -> None:
-        """Make the new name durable; the job itself is submitted already."""
-        try:
-            # Once more under its new name: btrfs may else show the job in
-            # both directories after a power cut.
-            fsops.sync(fd)
-            self._sync_incoming()
-            self._look(name)
-        except OSError as error:
-            raise SubmitUnknown(
-                name.id,
-                f"{name.id}: submitted, but not confirmed to be on disk:"
-                f" {error.strerror}; submit again with --id {name.id}",
-            ) from None
-
-    def _look(self, name: Name) -> None:
-        """
-        Open what was published.
-
-        A file system that died answers EIO here, where fsync said 0.
-        """
-        try:
-            os.close(os.open(
-                str(name), fsops.NOFOLLOW_READ, dir_fd=self._incoming
-            ))
-        except FileNotFoundError:
-            pass  # RACE: spoold claimed it already
-
-    def _sync_incoming(self) -> None:
-        if self._incoming_sync < 0:
-            try:
-                self._incoming_sync = fsops.open_dir(".", self._incoming)
-            except PermissionError:
-                # A producer may not read incoming/.  The flush of the file
-                # after its rename commits the rename too, on every file
-                # system promised in spool(5).
-                self._incoming_sync = -2
-        if self._incoming_sync >= 0:
-            fsops.sync(self._incoming_sync)
+            return attempt()
+        except SpoolClosed:
+            share = int.from_bytes(os.urandom(2), "big") / 65536
+            time.sleep(share * longest_s)  # nothing tells of a freed disk
+            longest_s = min(longest_s * 2, _ROOM_WAIT_MAX_S)
 
 
 def judge(handler: str, args: tuple[str, ...], body: bytes) -> None:
@@ -363,24 +248,6 @@ def judge(handler: str, args: tuple[str, ...], body: bytes) -> None:
     if not names.is_handler(handler):
         raise ValueError(_NO_HANDLER.format(handler))
     jobwrite.encode(handler, args, body)
-
-
-def _vanished(name: Name) -> SpoolError:
-    return SpoolError(
-        f"{name.id}: its file vanished from tmp/; nothing was submitted",
-        EX_CANTCREAT,
-    )
-
-
-def _refused(error: OSError) -> OSError | SpoolError:
-    if error.errno in _FULL:
-        return SpoolError(
-            f"the spool's disk is full ({error.strerror}); nothing was"
-            " submitted, try again later", 75,
-        )
-    if error.errno in (errno.EACCES, errno.EPERM):
-        return error
-    return SpoolError(f"cannot write: {error.strerror}", EX_CANTCREAT)
 
 
 def submit(spool: str, handler: str, *args: str, body: bytes = b"") -> str:

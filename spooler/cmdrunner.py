@@ -107,7 +107,7 @@ class Runner:
             # No memory, no descriptors: our trouble, not the job's.
             task.job.close()
             self._link.give_back(task.hint, task.active)
-            self._link.report("trouble", task.hint, fsops.why(error))
+            self._link.report_trouble("trouble", task.hint, error)
             return
         micros = (time.monotonic_ns() - task.clock_ns) // 1000
         program = inert(task.handler.command[0])
@@ -132,7 +132,7 @@ class Runner:
         spool = self._link.spool
         file = os.path.join(spool.path, State.ACTIVE.value, task.active)
         work_path = os.path.join(spool.path, PRIVATE, "work", work)
-        argv = command.argv(task, file)
+        argv = command.limited(command.argv(task, file), task.handler.memory)
         environ = command.environ(task, file, work_path)
         # posix_spawn cannot set a directory; this process is single
         # threaded, so its own serves.
@@ -221,7 +221,7 @@ class Runner:
             try:
                 value = self._result(running.work)
             except OSError as error:
-                self._link.report("owing", fsops.why(error))
+                self._link.report_trouble("owing", error)
                 return False
             self._unfiled.pop(0)
             self._file(

@@ -6,8 +6,10 @@ Pure but for reading one result file: argument vector, environment, and the
 verdict for an exit code.
 """
 
+import errno
 import json
 import os
+import shutil
 import signal
 from typing import Any
 
@@ -17,6 +19,7 @@ from spooler.names import INSTANCE_CHARS
 from spooler.worker import Task
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_LIMIT = 'ulimit -d "$1" && shift && exec "$@"'
 _EXIT_DEFER = (75, 111)
 _EXIT_FAIL = (65, 100)
 _VALUE_MAX_BYTES = 1 << 20
@@ -46,6 +49,27 @@ def argv(task: Task, file: str) -> list[str]:
             for arg in document.args
         ]
     return out
+
+
+def limited(words: list[str], memory: int | None) -> list[str]:
+    """
+    The same command, to be run with at most *memory* bytes of its own.
+
+    posix_spawn cannot set a limit, so a shell does; it reads a text of ours,
+    and the command's words are its arguments.
+
+    Raises:
+        FileNotFoundError: there is no such command.
+    """
+    if memory is None:
+        return words
+    found = shutil.which(words[0])
+    if found is None:
+        raise FileNotFoundError(
+            errno.ENOENT, os.strerror(errno.ENOENT), words[0]
+        )
+    kibibytes = str(max(1, memory >> 10))
+    return ["/bin/sh", "-c", _LIMIT, "sh", kibibytes, found, *words[1:]]
 
 
 def environ(task: Task, file: str, work: str) -> dict[str, str]:

@@ -9,8 +9,6 @@ an error that names it and the nearest known one.
 
 import dataclasses
 import difflib
-import fnmatch
-import re
 import shlex
 import tomllib
 from collections.abc import Callable, Collection
@@ -22,6 +20,7 @@ from spooler.text import inert
 
 FORMAT = 1
 CONFIG_NAME = "spool.toml"
+_MEMORY_MIN = 1 << 20
 _DURATION_MAX_S = 100 * 365 * 86400
 DURABILITIES = ("full", "relaxed")
 
@@ -43,6 +42,9 @@ class Handler:
         max_backoff_s: upper bound of any wait.
         concurrency: runs at once; None: the daemon's workers, shared.
         output_limit: bytes kept of each of stdout and stderr.
+        memory: bytes a run may take; None: no limit.
+        expires_s: after its submission no run begins later; None: ever.
+        breaker: runs in a row that die until the handler pauses; 0: never.
         env: added to a command's environment.
     """
 
@@ -57,6 +59,9 @@ class Handler:
     max_backoff_s: float = 3600.0
     concurrency: int | None = None
     output_limit: int = 16 << 20
+    memory: int | None = None
+    expires_s: float | None = None
+    breaker: int = 10
     env: tuple[tuple[str, str], ...] = ()
 
     @property
@@ -78,6 +83,12 @@ class Config:
         rescan_s: the longest a lost event can delay a job.
         stop_timeout_s: how long a stop waits for running jobs.
         max_size: bytes of a job file; a larger one is refused.
+        max_pending: jobs that may wait; 0: any number.
+        max_bytes: bytes that may wait; 0: any number.
+        min_free: bytes of disk that submissions leave free.
+        min_free_inodes: the same, of inodes.
+        recycle_jobs: jobs after which a Python worker is replaced; 0: never.
+        recycle_memory: bytes of memory after which it is; 0: never.
         handlers: by name.
     """
 
@@ -88,31 +99,13 @@ class Config:
     rescan_s: float = 5.0
     stop_timeout_s: float = 30.0
     max_size: int = 4 << 30
+    max_pending: int = 0
+    max_bytes: int = 0
+    min_free: int = 8 << 20
+    min_free_inodes: int = 100
+    recycle_jobs: int = 0
+    recycle_memory: int = 0
     handlers: dict[str, Handler] = dataclasses.field(default_factory=dict)
-
-
-class Router:
-    """Finds the handler of a payload by its name."""
-
-    def __init__(self, config: Config) -> None:
-        self._default = config.default
-        self._patterns = [
-            (re.compile(fnmatch.translate(pattern)), handler.name)
-            for handler in config.handlers.values()
-            for pattern in handler.match
-        ]
-
-    def route(self, tail: str) -> str | None:
-        """First handler, in the file's order, with a matching pattern."""
-        for pattern, name in self._patterns:
-            if pattern.match(tail):
-                return name
-        return self._default
-
-    def handler_of(self, name: names.Name) -> str | None:
-        """The handler's name for a job, told by its name or routed."""
-        told = name.told_handler
-        return self.route(name.tail) if told is None else told or None
 
 
 def _integer(low: int, high: int) -> Callable[[Any], int]:
@@ -149,6 +142,13 @@ def _size(value: Any) -> int:
     if type(value) is int and value >= 0:
         return value
     raise ValueError('is a size like "16MiB"')
+
+
+def _limit(value: Any) -> int | None:
+    size = _size(value)
+    if 0 < size < _MEMORY_MIN:
+        raise ValueError("is at least 1MiB, or 0 for no limit")
+    return size or None
 
 
 def _text(value: Any) -> str:
@@ -214,6 +214,12 @@ OPTIONS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "rescan": ("rescan_s", _interval),
     "stop_timeout": ("stop_timeout_s", _duration),
     "max_size": ("max_size", _size),
+    "max_pending": ("max_pending", _integer(0, 1_000_000_000)),
+    "max_bytes": ("max_bytes", _size),
+    "min_free": ("min_free", _size),
+    "min_free_inodes": ("min_free_inodes", _integer(0, 1_000_000_000)),
+    "recycle_jobs": ("recycle_jobs", _integer(0, 1_000_000_000)),
+    "recycle_memory": ("recycle_memory", _size),
 }
 
 #: key in a [handler.NAME] table -> (field of Handler, reader).
@@ -228,6 +234,9 @@ HANDLER_OPTIONS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "max_backoff": ("max_backoff_s", _duration),
     "concurrency": ("concurrency", _integer(1, 10_000)),
     "output_limit": ("output_limit", _size),
+    "memory": ("memory", _limit),
+    "expires": ("expires_s", _timeout),
+    "breaker": ("breaker", _integer(0, 1000)),
     "env": ("env", _env),
 }
 

@@ -45,15 +45,27 @@ def ask(
             sock.connect(_address(private_fd))
         except (FileNotFoundError, ConnectionRefusedError):
             return None
-        sock.sendall(json.dumps(request).encode("ascii") + b"\n")
         data = bytearray()
-        while not data.endswith(b"\n"):
-            chunk = sock.recv(1 << 16)
-            if not chunk:
-                return None
-            data += chunk
+        try:
+            sock.sendall(json.dumps(request).encode("ascii") + b"\n")
+            while not data.endswith(b"\n"):
+                chunk = sock.recv(1 << 16)
+                if not chunk:
+                    return None
+                data += chunk
+        except ConnectionError:
+            return None  # it ended meanwhile
     answer = json.loads(data)
     return answer if isinstance(answer, dict) else None
+
+
+def holder(private_fd: int) -> str:
+    """Who serves the spool, in brackets; "" if that cannot be told."""
+    try:
+        answer = ask(private_fd, {"verb": "status"}, 1.0)
+    except OSError:
+        return ""
+    return f" (pid {answer['pid']})" if answer else ""
 
 
 class Server:

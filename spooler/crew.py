@@ -10,12 +10,14 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from spooler import fsops, leftover, names, recover, settle, units
+from spooler import fsops, leftover, names, recover, settle
 from spooler.dispatch import Dispatcher
 from spooler.foster import Child, Foster, reap_orphans
-from spooler.index import Timetable
-from spooler.labels import id_of, shown_name
+from spooler.health import Health
+from spooler.labels import id_of
+from spooler.ledger import Ledger
 from spooler.pool import Pool, Worker, describe_exit
+from spooler.route import Router
 from spooler.settle import Outcome
 from spooler.spool import Spool
 from spooler.states import State
@@ -24,25 +26,6 @@ from spooler.text import inert
 log = logging.getLogger(__name__)
 
 _KILL_AFTER_S = 0.5
-TROUBLE_WAIT_S = 1.0  #: from a refused claim to the next
-
-
-class Tally:
-    """Counts of verdicts since the start."""
-
-    def __init__(self) -> None:
-        self.done = 0
-        self.failed = 0
-        self.deferred = 0
-
-    def count(self, state: State) -> None:
-        """Take note of one verdict."""
-        if state is State.DONE:
-            self.done += 1
-        elif state is State.FAILED:
-            self.failed += 1
-        elif state is State.DEFERRED:
-            self.deferred += 1
 
 
 class Crew:
@@ -53,17 +36,16 @@ class Crew:
         spool: Spool,
         pool: Pool,
         dispatcher: Dispatcher,
-        timetable: Timetable,
+        ledger: Ledger,
+        health: Health,
         watch: Callable[[Worker], None],
         unwatch: Callable[[socket.socket], object],
     ) -> None:
         self._spool = spool
         self._pool = pool
-        self._timetable = timetable
+        self._ledger = ledger
+        self._health = health
         self._watch, self._unwatch = watch, unwatch
-        self.tally = Tally()
-        self._trouble: str | None = None
-        self.trouble_until = 0.0
         #: Jobs that cannot be claimed, and why; for arrivals to know.
         self.refused: dict[str, str] = {}
         self.foster = Foster()
@@ -112,12 +94,14 @@ class Crew:
         kind = report[0]
         if kind == "done":
             _, hint, micros = report
-            self._ended_run(worker, hint, micros)
-            self.book(State.DONE, hint, hint, micros, "")
+            handler = self._ended_run(worker, hint, micros)
+            self._ledger.book(State.DONE, hint, hint, micros, "", handler)
         elif kind == "settled":
             _, hint, state, name, micros, text = report
-            self._ended_run(worker, hint, micros)
-            self.book(State(state), hint, name, micros, text)
+            handler = self._ended_run(worker, hint, micros)
+            self._ledger.book(
+                State(state), hint, name, micros, text, handler
+            )
         elif kind == "taken":
             self._forget(worker.answered(report[1]), report[1])
         elif kind == "started":
@@ -131,10 +115,10 @@ class Crew:
             self._unclaimed(worker, report[1])
             log.info("%s: given back", id_of(report[1]))
         elif kind == "trouble":
-            self._in_trouble(report[2])
+            self._health.told(report[2], report[3])
             self._unclaimed(worker, report[1])
         elif kind == "owing":
-            self._in_trouble(report[1])
+            self._health.told(report[1], report[2])
         elif kind == "refused":
             # This one job cannot be moved; it must not stop the others.
             self._forget(worker.answered(report[1]), report[1])
@@ -144,26 +128,19 @@ class Crew:
             )
         elif kind == "ready":
             self._pool.is_ready(worker)
+        elif kind == "worn":
+            log.info("worker %s is replaced: %s", worker.owner, report[1])
+            worker.stop()
 
-    def _ended_run(self, worker: Worker, hint: str, micros: int) -> None:
+    def _ended_run(
+        self, worker: Worker, hint: str, micros: int
+    ) -> str | None:
         handler = worker.answered(hint)
         if handler is not None:
             self.dispatcher.learn(handler, micros)
             self._forget(handler, hint)
-        self._trouble = None  # the disk took a verdict
-
-    @property
-    def trouble(self) -> str | None:
-        """What workers told of the disk, while they go on telling."""
-        if time.monotonic() > self.trouble_until + TROUBLE_WAIT_S:
-            return None
-        return self._trouble
-
-    def _in_trouble(self, text: str) -> None:
-        if text != self._trouble:
-            log.error("spool in trouble: %s; claims pause", inert(text))
-        self._trouble = text
-        self.trouble_until = time.monotonic() + TROUBLE_WAIT_S
+        self._health.took()
+        return handler
 
     def _unclaimed(self, worker: Worker, hint: str) -> None:
         """A job still waits that a worker was given."""
@@ -179,33 +156,6 @@ class Crew:
         lane = self.dispatcher.lanes.by_handler.get(handler or "")
         if lane is not None:
             lane.forget(hint)
-
-    def book(
-        self, state: State, hint: str, name: str | None, micros: int,
-        text: str,
-    ) -> None:
-        """Log a verdict, count it, and remember a due time."""
-        if name is None:
-            log.warning("%s: moved by somebody else meanwhile", id_of(hint))
-            return
-        self.tally.count(state)
-        if state is State.DONE and not log.isEnabledFor(logging.DEBUG):
-            return  # the common case, thousands a second
-        shown = shown_name(hint)
-        took = units.format_duration(micros / 1e6)
-        if state is State.DONE:
-            log.debug("%s: done in %s %s", id_of(hint), took, shown)
-        elif state is State.FAILED:
-            log.warning("%s: failed: %s %s", id_of(hint), text, shown)
-        else:
-            parsed = names.parse(name)
-            due_ns = parsed.due_ns if parsed is not None else None
-            self._timetable.add(name, due_ns or 0)
-            wait = ((due_ns or 0) - time.time_ns()) / units.NS
-            log.info(
-                "%s: deferred for %s: %s %s", id_of(hint),
-                units.format_duration(max(0.0, wait)), text, shown,
-            )
 
     def _died(self, worker: Worker) -> None:
         doing = worker.board.read()
@@ -273,8 +223,9 @@ class Crew:
             settled = recover.lost(
                 self._spool, self._pool.config, active, name, outcome
             )
-            self.book(
-                settled.state, active, settled.name, micros, outcome.text
+            self._ledger.book(
+                settled.state, active, settled.name, micros, outcome.text,
+                Router(self._pool.config).handler_of(name),
             )
 
     def _pids(self) -> set[int]:

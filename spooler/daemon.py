@@ -10,6 +10,7 @@ event or timer.
 import collections
 import contextlib
 import dataclasses
+import functools
 import logging
 import os
 import selectors
@@ -18,27 +19,30 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from spooler import check, fsops, leftover, names, recover, report, settle
+from spooler import check, fsops, names, report
 from spooler.arrivals import Arrivals
 from spooler.config import Config
-from spooler.control import Server, ask
-from spooler.crew import TROUBLE_WAIT_S, Crew
+from spooler.control import Server, holder
+from spooler.crew import Crew
 from spooler.dispatch import Dispatcher, slots_of
 from spooler.errors import ConfigError, SpoolError
 from spooler.foster import become_subreaper
+from spooler.health import TROUBLE_WAIT_S, Health
+from spooler.ledger import Ledger
 from spooler.lock import DAEMON_LOCK, Instances, Lock
 from spooler.notify import Notifier
 from spooler.pool import Pool, Worker
-from spooler.spool import PRIVATE, PRIVATE_DIRECTORIES, Spool
+from spooler.rejects import Rejects
+from spooler.rescue import Rescue
+from spooler.spool import PRIVATE, PRIVATE_DIRECTORIES, Displaced, Spool
 from spooler.states import State
 from spooler.text import inert
+from spooler.upkeep import Upkeep
 
 log = logging.getLogger(__name__)
 
 _LIMIT_CHECK_S = 0.25
 _FOSTER_CHECK_S = 0.05
-_RECOVER_EVERY_S = 5.0
-_RECOVER_SOON_S = 0.2
 _HURRY_S = 5.0
 _ABORT_S = 3.0  #: from giving up on running jobs to killing their workers
 
@@ -48,6 +52,7 @@ class Stop:
     """A stop under way: when patience ends, and whether it has."""
 
     deadline: float
+    reopen: bool = False  #: another spool lies at the path: serve it next
     aborted_at: float | None = None
 
 
@@ -73,13 +78,18 @@ class Daemon:
         self.config = load()
         self.spool = Spool(path)
         check.insist_on_modes(self.spool)
-        self._private = os.path.join(self.spool.path, PRIVATE)
-        self._make_private()
+        for name in PRIVATE_DIRECTORIES:
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(name, 0o700, dir_fd=self.spool.private_fd)
+        private = os.path.join(self.spool.path, PRIVATE)
         try:
-            self._daemon_lock = Lock(os.path.join(self._private, DAEMON_LOCK))
+            self._daemon_lock = Lock(os.path.join(private, DAEMON_LOCK))
         except BlockingIOError:
-            raise SpoolError(self._held()) from None
-        self._instances = Instances(self._private, self.spool.private_fd)
+            raise SpoolError(
+                f"{inert(self.spool.path)}: another spoold serves this spool"
+                f"{holder(self.spool.private_fd)}; one spool has one spoold"
+            ) from None
+        self._instances = Instances(private, self.spool.private_fd)
         self.instance, self._instance_lock = self._instances.new()
         self._selector = selectors.DefaultSelector()
         self._pool = Pool(
@@ -87,45 +97,41 @@ class Daemon:
             self.config,
         )
         self._arrivals = Arrivals(self.spool, self.config, self._selector)
+        self._ledger = Ledger(self._arrivals.timetable, self.config)
+        self._health = Health()
         self._dispatcher = self._new_dispatcher()
         self.crew = Crew(
-            self.spool, self._pool, self._dispatcher,
-            self._arrivals.timetable, self._listen_to,
-            self._selector.unregister,
+            self.spool, self._pool, self._dispatcher, self._ledger,
+            self._health, self._listen_to, self._selector.unregister,
+        )
+        self._rescue = Rescue(self.spool, self._instances, self.instance)
+        self._rejects = Rejects(
+            self.spool, self._arrivals, self._ledger, f"{self.instance}00"
+        )
+        self._upkeep = Upkeep(
+            self.spool, self.config, self.instance, self._arrivals,
+            self._health,
         )
         self._stop: Stop | None = None
-        self._unfiled: collections.deque[tuple[str, str]] = (
-            collections.deque()
-        )
         self._signals: collections.deque[int] = collections.deque()
-        self._trouble_until = 0.0
-        self._trouble: str | None = None
-        self._recover_at = 0.0
         self._stuck_wait: float | None = None
         self._fostering = False
         self._started_ns = time.time_ns()
         self._notifier = Notifier(dict(os.environ))
 
-    def _make_private(self) -> None:
-        for name in PRIVATE_DIRECTORIES:
-            with contextlib.suppress(FileExistsError):
-                os.mkdir(name, 0o700, dir_fd=self.spool.private_fd)
-
-    def _held(self) -> str:
-        text = f"{inert(self.spool.path)}: another spoold serves this spool"
-        try:
-            answer = ask(self.spool.private_fd, {"verb": "status"}, 1.0)
-        except OSError:
-            answer = None
-        if answer:
-            text += f" (pid {answer['pid']})"
-        return text + "; one spool has one spoold"
-
     def _new_dispatcher(self) -> Dispatcher:
-        return Dispatcher(self.config, self._pool, self._arrivals.lanes)
+        return Dispatcher(
+            self.config, self._pool, self._arrivals.lanes,
+            self._ledger.breakers,
+        )
 
-    def run(self) -> int:
-        """Serve until told to stop; returns the exit status."""
+    def run(self) -> int | None:
+        """
+        Serve until told to stop.
+
+        Returns:
+            The exit status; None: another spool lies at the path by now.
+        """
         wake_r, wake_w = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(wake_w, warn_on_full_buffer=False)
         for number in (
@@ -143,11 +149,12 @@ class Daemon:
         try:
             while not self._arrivals.complete:
                 self._guard(self._arrivals.work)
-                if self._trouble:
+                if self._health.hurt:
                     self._wait(TROUBLE_WAIT_S)
                 self._take_signals()
                 if self._stop is not None:
                     break
+            self._guard(self._upkeep.work)
             log.info(
                 "spoold ready: spool=%s instance=%s workers=%d handlers=%s",
                 inert(self.spool.path), self.instance,
@@ -161,10 +168,22 @@ class Daemon:
             if server is not None:
                 server.close()
             self._arrivals.close()
+            self._selector.close()
+            signal.set_wakeup_fd(-1)
+            os.close(wake_r)
+            os.close(wake_w)
+        self._close()
+        if self._stop is not None and self._stop.reopen:
+            return None
         log.info("spoold ends")
+        return 1 if self._drain and self._ledger.failed else 0
+
+    def _close(self) -> None:
         self._instance_lock.release()
         self._instances.forget(self.instance)
-        return 1 if self._drain and self.crew.tally.failed else 0
+        self._instances.close()
+        self._daemon_lock.release()
+        self.spool.close()
 
     def _open_control(self) -> Server | None:
         try:
@@ -179,7 +198,7 @@ class Daemon:
         self._take_signals()
         now = time.monotonic()
         if self._stop is None:
-            if now >= self._trouble_until:
+            if self._health.may_work():
                 self._guard(self._work)
         else:
             self._stopping(now)
@@ -191,15 +210,16 @@ class Daemon:
         self._wait(self._wait_s())
 
     def _work(self) -> None:
-        if time.monotonic() >= self._recover_at:
-            self._recover()
+        self._upkeep.begin()
+        self._recover()
         for entry, why in self.crew.refused.items():
             self._arrivals.intake.leave(entry, why)
         self.crew.refused.clear()
         self._arrivals.work()
-        self._reject()
+        self._rejects.file(self.config)
         self.crew.fill()
-        if time.monotonic() >= self.crew.trouble_until:
+        self._upkeep.work()
+        if self._health.may_claim():
             self._dispatcher.dispatch()
 
     def _guard(self, work: Callable[[], None], heals: bool = True) -> None:
@@ -207,34 +227,46 @@ class Daemon:
         try:
             work()
         except OSError as error:
-            text = fsops.why(error)
-            if text != self._trouble:
-                log.error("spool in trouble: %s; claims pause", text)
-            self._trouble = text
-            self._trouble_until = time.monotonic() + TROUBLE_WAIT_S
-            return
-        if heals and self._trouble is not None:
-            log.info("spool is well again: claims go on")
-            self._trouble = None
+            self._health.fails(error)
+            if isinstance(error, Displaced):
+                self._reopen()
+        else:
+            if heals:
+                self._health.works()
+        finally:
+            with contextlib.suppress(OSError):
+                self._upkeep.relieve()
+
+    def _reopen(self) -> None:
+        """If there is a whole spool at the path, let go of the old one."""
+        try:
+            Spool(self.spool.path).close()
+        except (SpoolError, OSError):
+            return  # it may come back yet
+        if self._stop is None:
+            log.warning("another spool lies there now: it is served next")
+            self._begin_stop(self.config.stop_timeout_s, reopen=True)
 
     def _wait(self, seconds: float | None) -> None:
         for key, _ in self._selector.select(seconds):
             key.data()
 
     def _wait_s(self) -> float | None:
-        now = time.monotonic()
         waits = [3600.0]
-        if now < self.crew.trouble_until:
-            waits.append(self.crew.trouble_until - now)
+        sick = self._health.wait_s()
+        if sick is not None:
+            waits.append(sick)
         if self._notifier.watchdog_s:
             waits.append(self._notifier.watchdog_s)
         if self._stop is not None:
             waits.append(0.05 if self._stop.aborted_at else 0.2)
-        elif now < self._trouble_until:
-            waits.append(self._trouble_until - now)
-        else:
+        elif sick is None:
             waits.append(self._arrivals.wait_s())
-            waits.append(max(0.0, self._recover_at - now))
+            waits.append(self._rescue.wait_s())
+            waits.append(self._upkeep.wait_s())
+            paused = self._dispatcher.paused_wait_s()
+            if paused is not None:
+                waits.append(paused)
             for kind in ("python", "command"):
                 wait = self._pool.respawn_wait_s(kind)
                 if wait:
@@ -247,57 +279,19 @@ class Daemon:
             waits.append(_LIMIT_CHECK_S)
         return max(0.0, min(waits))
 
-    def _reject(self) -> None:
-        """File jobs that no handler can run, with the reason."""
-        for hint in self._arrivals.take_rejects():
-            active = self.spool.claim(hint, f"{self.instance}00")
-            if active is not None:
-                self._unfiled.append((hint, active))
-        while self._unfiled:
-            hint, active = self._unfiled[0]
-            outcome = recover.judge_unroutable(
-                self.spool, self.config, active
-            )
-            settled = settle.settle(
-                self.spool, active, outcome, None, None,
-                self.config.durability != "relaxed", time.time_ns(), 0.0,
-            )
-            self.crew.book(
-                settled.state, hint, settled.name, 0, outcome.text
-            )
-            self._unfiled.popleft()
-
     def _recover(self) -> None:
-        """Take back what dead instances left; live ones are left alone."""
-        others = [
-            name for name in self._instances.listed() if name != self.instance
-        ]
-        dead = [name for name in others if self._instances.is_dead(name)]
-        # One that is about to end is looked at again soon.
-        every = _RECOVER_EVERY_S if dead == others else _RECOVER_SOON_S
-        self._recover_at = time.monotonic() + every
-        if not dead and self._arrivals.complete:
-            return
-        # An instance without a lock file is dead as well.
-        live = set(self._instances.listed()) - set(dead)
-        if dead:
-            leftover.kill(leftover.INSTANCE_VARIABLE, dead)
-        for state, moved in recover.recover_all(
-            self.spool, self.config,
-            lambda owner: owner[:names.INSTANCE_CHARS] not in live,
+        """Take back what dead instances left."""
+        for state, moved in self._rescue.look(
+            self.config, not self._arrivals.complete
         ):
-            self.crew.tally.count(state)
+            self._ledger.count(state)
             name = names.parse(moved)
             if state is State.INCOMING and name is not None:
                 self._arrivals.queue(moved, name)
-        for instance in dead:
-            self._instances.forget(instance)
 
     def _listen_to(self, worker: Worker) -> None:
-        self._selector.register(
-            worker.socket, selectors.EVENT_READ,
-            lambda: self.crew.hear(worker),
-        )
+        hear = functools.partial(self.crew.hear, worker)
+        self._selector.register(worker.socket, selectors.EVENT_READ, hear)
 
     def _take_signals(self) -> None:
         while self._signals:
@@ -307,7 +301,9 @@ class Daemon:
             elif number == signal.SIGHUP:
                 self._reload()
             elif self._stop is not None:
-                self._stop.deadline = 0.0  # a second one: hurry
+                # A second one: hurry.
+                self._stop.deadline = 0.0
+                self._stop.reopen = False
             else:
                 patience = self.config.stop_timeout_s
                 if number == signal.SIGINT:
@@ -324,15 +320,18 @@ class Daemon:
             self.config = config
             self._pool.renew(config)
             self._arrivals.use(config)
+            self._ledger.use(config)
+            self._upkeep.use(config)
             self._dispatcher = self._new_dispatcher()
             self.crew.use(self._dispatcher)
             log.info("reloaded: handlers=%s", ",".join(config.handlers))
         self._notifier.send("READY=1")
 
-    def _begin_stop(self, patience_s: float) -> None:
-        self._notifier.send("STOPPING=1")
+    def _begin_stop(self, patience_s: float, reopen: bool = False) -> None:
+        if not reopen:
+            self._notifier.send("STOPPING=1")
         self._dispatcher.stopped = True
-        self._stop = Stop(time.monotonic() + patience_s)
+        self._stop = Stop(time.monotonic() + patience_s, reopen)
         for worker in self._pool.workers.values():
             worker.stop()
         log.info(
@@ -365,7 +364,7 @@ class Daemon:
 
     def _stop_if_drained(self) -> None:
         """Stop once nothing is incoming, active or backing off."""
-        if self._trouble or any(
+        if self._health.trouble or any(
             worker.outstanding for worker in self._pool.workers.values()
         ):
             return
@@ -381,7 +380,7 @@ class Daemon:
         if self._notifier.watchdog_s:
             self._notifier.send("WATCHDOG=1")
         self._notifier.status(report.status_line(
-            self.crew, self._arrivals, self._trouble
+            self.crew, self._arrivals, self._ledger, self._health
         ))
 
     def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -395,6 +394,7 @@ class Daemon:
             "started_ns": self._started_ns,
             "stopping": self._stop is not None,
             **report.status(
-                self.crew, self._arrivals, self._dispatcher, self._trouble
+                self.crew, self._arrivals, self._dispatcher, self._ledger,
+                self._health, self._upkeep.room,
             ),
         }

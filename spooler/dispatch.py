@@ -10,6 +10,7 @@ nobody.  Hints go out in batches as large as the jobs are short.
 import os
 import time
 
+from spooler.breaker import Breaker
 from spooler.config import Config, Handler
 from spooler.foster import Child
 from spooler.index import Lane, Lanes
@@ -29,11 +30,15 @@ _SMOOTHING = 0.2
 class Dispatcher:
     """Hands waiting jobs to workers."""
 
-    def __init__(self, config: Config, pool: Pool, lanes: Lanes) -> None:
+    def __init__(
+        self, config: Config, pool: Pool, lanes: Lanes,
+        breakers: dict[str, Breaker],
+    ) -> None:
         self._pool = pool
         self.handlers = config.handlers
         self.lanes = lanes
         self.slots = slots_of(config)
+        self.breakers = breakers
         self._mean_s: dict[str, float] = {}
         self.stopped = False
         self.fostered: list[Child] = []  #: commands without a runner
@@ -78,6 +83,8 @@ class Dispatcher:
     def limit(self, name: str) -> int:
         """How many jobs of a handler may run at once."""
         handler = self.handlers[name]
+        if self.breakers[name].tripped:
+            return 1  # one is tried
         if handler.concurrency is None:
             return self.slots
         if handler.kind == "python":
@@ -88,7 +95,11 @@ class Dispatcher:
         """Hand out all that can be started now."""
         if self.stopped or not len(self.lanes):
             return
-        blocked: set[str] = set()
+        now = time.monotonic()
+        blocked = {
+            name for name, breaker in self.breakers.items()
+            if breaker.wait_s(now)
+        }
         while True:
             lane = self._next_lane(blocked)
             if lane is None:
@@ -126,7 +137,7 @@ class Dispatcher:
 
     def _batch(self, handler: str) -> int:
         mean = self._mean_s.get(handler)
-        if mean is None:
+        if mean is None or self.breakers[handler].tripped:
             return 1  # nothing is known: find out with one
         return max(1, min(BATCH_MAX, int(BATCH_S / max(mean, 1e-6))))
 
@@ -173,6 +184,20 @@ class Dispatcher:
         """How many command runners the configuration calls for."""
         kinds = [h.kind for h in self.handlers.values()]
         return 1 if "command" in kinds else 0
+
+    def paused_wait_s(self) -> float | None:
+        """Seconds until a pausing handler is tried; None: none pauses."""
+        now = time.monotonic()
+        waits = [
+            wait for name, breaker in self.breakers.items()
+            if (wait := breaker.wait_s(now)) and self.waiting(name)
+        ]
+        return min(waits, default=None)
+
+    def waiting(self, handler: str) -> int:
+        """How many jobs of *handler* the lanes hold."""
+        lane = self.lanes.by_handler.get(handler)
+        return 0 if lane is None else len(lane)
 
     def share_stuck(self) -> float | None:
         """

@@ -26,6 +26,7 @@ class Document:
         priority: 0..9 or None.
         not_before_ns: wall clock or None.
         timeout_s: seconds or None.
+        expires_s: seconds after its submission or None.
         attempts: how many runs may fail, or None.
         key: carried and shown.
         tags: carried and shown.
@@ -38,8 +39,8 @@ class Document:
 
     __slots__ = (
         "handler", "args", "kwargs", "priority", "not_before_ns",
-        "timeout_s", "attempts", "key", "tags", "traceparent", "extra",
-        "length", "digest", "body",
+        "timeout_s", "expires_s", "attempts", "key", "tags", "traceparent",
+        "extra", "length", "digest", "body",
     )
 
     def __init__(self) -> None:
@@ -49,6 +50,7 @@ class Document:
         self.priority: int | None = None
         self.not_before_ns: int | None = None
         self.timeout_s: float | None = None
+        self.expires_s: float | None = None
         self.attempts: int | None = None
         self.key: str | None = None
         self.tags: list[str] = []
@@ -102,6 +104,7 @@ SINGLE: dict[str, tuple[str, Callable[[str], Any]]] = {
     "priority": ("priority", _priority),
     "not-before": ("not_before_ns", units.parse_moment),
     "timeout": ("timeout_s", units.parse_duration),
+    "expires": ("expires_s", units.parse_duration),
     "attempts": ("attempts", _attempts),
     "key": ("key", str),
     "traceparent": ("traceparent", str),
@@ -111,8 +114,8 @@ SINGLE: dict[str, tuple[str, Callable[[str], Any]]] = {
 
 #: Every field of a document, as spool(5) spells it.
 FIELDS = (
-    "Handler", "Arg", "Priority", "Not-Before", "Timeout", "Attempts",
-    "Key", "Tag", "Traceparent", "Length", "Digest",
+    "Handler", "Arg", "Priority", "Not-Before", "Timeout", "Expires",
+    "Attempts", "Key", "Tag", "Traceparent", "Length", "Digest",
 )
 
 

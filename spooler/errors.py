@@ -39,6 +39,12 @@ class ConfigError(SpoolError):
     status = EX_CONFIG
 
 
+class SpoolClosed(SpoolError):
+    """The spool takes no jobs now: it is full, or its disk is."""
+
+    status = EX_TEMPFAIL
+
+
 class SubmitUnknown(SpoolError):
     """
     The job was renamed into ``incoming/`` but its durability is not known.

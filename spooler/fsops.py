@@ -235,6 +235,8 @@ def replace_file(
     unlink(dir_fd, part)
     fd = create(dir_fd, part, mode)
     try:
+        if mode & 0o007:
+            os.fchmod(fd, mode)  # whatever the umask
         write_all(fd, data)
         if durable:
             os.fsync(fd)

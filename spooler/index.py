@@ -37,9 +37,16 @@ class Window:
         self._scanning = False
         self._cut_at: str | None = None  #: horizon of what is staged
         self._recut = False
+        self._beyond = 0  #: keys seen and not held, since a scan ended
+        self._passed = 0  #: the same in the scan under way
 
     def __len__(self) -> int:
         return len(self._heap)
+
+    @property
+    def total(self) -> int:
+        """About how many there are, beyond the horizon too."""
+        return len(self._heap) + self._beyond
 
     def __contains__(self, key: str) -> bool:
         return key in self._held
@@ -53,12 +60,19 @@ class Window:
             heapq.heappush(self._heap, key)
             if len(self._heap) > 2 * self._limit:
                 self._heap, self._horizon = self._cut(self._heap)
+                self._beyond += self._limit + 1
+                self._passed += self._limit + 1
                 self._recut = True
         elif self._scanning and (self._cut_at is None or key < self._cut_at):
             self._held.add(key)
             self._staged.append(key)
             if len(self._staged) > 2 * self._limit:
                 self._staged, self._cut_at = self._cut(self._staged)
+                self._passed += self._limit + 1
+        elif self._scanning:
+            self._passed += 1
+        else:
+            self._beyond += 1
 
     def _cut(self, keys: list[str]) -> tuple[list[str], str]:
         keys.sort()  # a sorted list is a heap
@@ -96,12 +110,15 @@ class Window:
         """Every key on disk is going to be added."""
         self._scanning = True
         self._staged, self._cut_at, self._recut = [], None, False
+        self._passed = 0
 
     def end_scan(self) -> None:
         """Every key on disk has been added."""
         self._scanning = False
+        self._beyond = self._passed
         if self._recut:
             # So much came in below the old horizon that the rest must wait.
+            self._beyond += len(self._staged)
             self._held.difference_update(self._staged)
             self._staged = []
             return
@@ -176,6 +193,15 @@ class Lanes:
     def __len__(self) -> int:
         return sum(map(len, self.by_handler.values()))
 
+    @property
+    def total(self) -> int:
+        """About how many jobs wait, those not held in memory too."""
+        return sum(
+            window.total
+            for lane in self.by_handler.values()
+            for window in lane.windows()
+        )
+
     def add(self, text: str, name: Name, handler: str) -> None:
         """Take in a waiting job of a configured handler."""
         self.by_handler[handler].add(text, name.runs)
@@ -209,6 +235,20 @@ class Timetable:
 
     def __len__(self) -> int:
         return len(self._window)
+
+    @property
+    def total(self) -> int:
+        """About how many jobs are deferred."""
+        return self._window.total
+
+    def take_all(self) -> list[tuple[str, int]]:
+        """Take every job out, with its due time in ns."""
+        out = []
+        while self._window:
+            due_ns = self.next_due_ns()
+            assert due_ns is not None
+            out.append((self.pop(), due_ns))
+        return out
 
     def add(self, text: str, due_ns: int) -> None:
         """Take in the deferred job *text*."""

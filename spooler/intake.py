@@ -157,7 +157,7 @@ class Intake:
         self, entry: str, name: Name
     ) -> tuple[str, Name] | None:
         """A person moved it back with mv: as good as requeue."""
-        moved = self._renamed(entry, name.waiting(0))
+        moved = self._renamed(entry, name.sent_back())
         if moved is not None:
             stem = moved[1].stem
             for state in (State.DONE, State.FAILED, State.DEFERRED):

@@ -21,6 +21,7 @@ from spooler.units import format_size
 #: unlinked private file.
 MEMORY_MAX_BYTES = 1 << 20
 _COPY_BYTES = 1 << 20
+_PROTECTED_HARDLINKS = "/proc/sys/fs/protected_hardlinks"
 
 _KINDS = (
     (stat.S_ISDIR, "a directory"),
@@ -92,13 +93,36 @@ class Job:
             self._fd = None
 
 
-def load(dir_fd: int, name: str, is_document: bool, max_size: int) -> Job:
+def wants_one_link(incoming_fd: int) -> bool:
+    """
+    Whether a job file with a second hard link is to be refused.
+
+    Where the kernel lets a producer link a file it cannot read, a link in
+    ``incoming/`` would have us read it in the producer's stead.
+    """
+    if not os.fstat(incoming_fd).st_mode & 0o022:
+        return False  # nobody else submits
+    try:
+        fd = os.open(_PROTECTED_HARDLINKS, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return True
+    try:
+        return os.read(fd, 16).strip() == b"0"
+    finally:
+        os.close(fd)
+
+
+def load(
+    dir_fd: int, name: str, is_document: bool, max_size: int,
+    one_link: bool = False,
+) -> Job:
     """
     Open the job file *name* in the directory *dir_fd* and judge it.
 
     Args:
         is_document: as the name tells; content is never sniffed.
         max_size: bytes; a larger file is refused before a byte is read.
+        one_link: whether to refuse a file with several hard links.
 
     Returns:
         The job; the caller closes it.
@@ -115,6 +139,12 @@ def load(dir_fd: int, name: str, is_document: bool, max_size: int) -> Job:
         status = os.fstat(fd)
         if not stat.S_ISREG(status.st_mode):
             raise BadJob(f"is {_kind(status.st_mode)}, not a regular file")
+        if one_link and status.st_nlink > 1:
+            raise BadJob(
+                f"has {status.st_nlink} hard links, and fs.protected_hardlinks"
+                " is 0: it may be a file its producer cannot read; copy it"
+                " instead"
+            )
         if status.st_size > max_size:
             raise BadJob(
                 f"{format_size(status.st_size)} is over max_size ="

@@ -5,8 +5,8 @@ The grammar of job names: all that scheduling needs, without an open.
     NAME  = RANK "." ID *("." FIELD) "," TAIL
     RANK  = one digit, 9 - priority, so that names sort in running order
     ID    = 20 digits of 0-9a-v: 13 for the time of submission in ns, 7 dice
-    FIELD = h HANDLER | a RUNS | d DUE | c OWNER TOKEN | v VERDICT
-          | r MICROSECONDS | z TWIN | s
+    FIELD = h HANDLER | a RUNS | b RUNS | d DUE | c OWNER TOKEN
+          | v VERDICT | r MICROSECONDS | z TWIN | s
     TAIL  = HANDLER ".job", or the name a producer chose, any bytes
 
 Pure: text in, text out; clock and dice are arguments.  Names are ``str``
@@ -97,6 +97,7 @@ class Name:
         handler: of a dropped document; "" if that could not be told; None
             where the tail tells (minted) or routes (payload).
         runs: how often it was claimed, this time included.
+        requeued: a person sent it back; the runs are those since.
         due_ns: wall clock before which it must not start, or None.
         claim: OWNER TOKEN while active, else "".
         verdict: word of the last run's outcome, else "".
@@ -107,8 +108,8 @@ class Name:
     """
 
     __slots__ = (
-        "priority", "id", "tail", "handler", "runs", "due_ns", "claim",
-        "verdict", "micros", "twin", "resubmitted",
+        "priority", "id", "tail", "handler", "runs", "requeued", "due_ns",
+        "claim", "verdict", "micros", "twin", "resubmitted",
     )
 
     def __init__(
@@ -124,12 +125,14 @@ class Name:
         micros: int | None = None,
         twin: str = "",
         resubmitted: bool = False,
+        requeued: bool = False,
     ) -> None:
         self.priority = priority
         self.id = id
         self.tail = tail
         self.handler = handler
         self.runs = runs
+        self.requeued = requeued
         self.due_ns = due_ns
         self.claim = claim
         self.verdict = verdict
@@ -141,7 +144,9 @@ class Name:
         out = [f"{9 - self.priority}.{self.id}"]
         if self.handler is not None:
             out.append(f".h{self.handler}")
-        if self.runs:
+        if self.requeued:
+            out.append(f".b{self.runs}")
+        elif self.runs:
             out.append(f".a{self.runs}")
         if self.due_ns is not None:
             # Rounded up: never due too early.
@@ -195,8 +200,14 @@ class Name:
         """The same job as it lies in ``incoming/``, claimed *runs* times."""
         return Name(
             self.priority, self.id, self.tail, self.handler, runs,
-            twin=self.twin,
+            twin=self.twin, requeued=self.requeued,
         )
+
+    def sent_back(self) -> "Name":
+        """The same job as a person sends it back: its runs forgotten."""
+        back = self.waiting(0)
+        back.requeued = True
+        return back
 
     def is_waiting_form(self) -> bool:
         """False if it carries the marks of a run: moved back by hand."""
@@ -224,16 +235,17 @@ def parse(name: str) -> Name | None:
             key = field[:1]
             if not key or key in seen or not _set(parsed, key, field[1:]):
                 return None
-            seen += key
+            seen += "ab" if key in "ab" else key
     return parsed
 
 
 def _set(name: Name, key: str, value: str) -> bool:
     """Set one field; False if it is not of the grammar."""
-    if key == "a":
+    if key in ("a", "b"):
         if not _is_number(value, 3):
             return False
         name.runs = int(value)
+        name.requeued = key == "b"
     elif key == "h":
         if value and not is_handler(value):
             return False

@@ -1,17 +1,19 @@
 # SPDX-License-Identifier: MIT
 """Run Python handlers, one job at a time, in a worker process."""
 
+import contextlib
 import functools
 import json
 import os
+import resource
 import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from spooler import fsops, settle
+from spooler import fsops, settle, units
 from spooler.board import Board
 from spooler.errors import Defer, Fail
 from spooler.handlers import JobContext, Loaded, LoadError
@@ -23,6 +25,7 @@ from spooler.worker import PAY_EVERY_S, Link, Task
 VALUE_MAX_BYTES = 1 << 20
 TRACEBACK_MAX_CHARS = 64 << 10
 _REPORT_EVERY_S = 0.005
+_PAGE_BYTES = resource.getpagesize()
 
 
 class JobTimeout(BaseException):
@@ -103,6 +106,8 @@ class Runner:
         self._board = board
         self._capture = Capture(link, self._insist)
         self._loaded: dict[str, Loaded] = {}
+        self._jobs = 0
+        self._told = False
         signal.signal(signal.SIGALRM, _on_alarm)
 
     def run(self, hints: list[str], handler: str) -> None:
@@ -114,6 +119,7 @@ class Runner:
             board.begin(hint, time.monotonic_ns())
             task = link.take(hint, handler)
             if task is not None:
+                self._jobs += 1
                 outcome = self._run(task)
                 if outcome is not None:
                     link.settle(task, outcome)
@@ -124,6 +130,23 @@ class Runner:
             link.flush(_REPORT_EVERY_S)
         board.end()
         link.flush()
+
+    def tell_if_worn(self) -> None:
+        """Ask to be replaced after so many jobs, or grown so large."""
+        config = self._link.config
+        if self._told:
+            return
+        why = ""
+        if 0 < config.recycle_jobs <= self._jobs:
+            why = f"{self._jobs} jobs"
+        elif config.recycle_memory:
+            size = _resident_bytes()
+            if size >= config.recycle_memory:
+                why = f"{units.format_size(size)} of memory"
+        if why:
+            self._told = True
+            self._link.report("worn", why)
+            self._link.flush()
 
     def close(self) -> None:
         """Leave nothing behind."""
@@ -137,7 +160,7 @@ class Runner:
             except OSError as error:
                 if not fsops.is_temporary(error) or self._board.stopping():
                     raise
-                self._link.report("owing", fsops.why(error))
+                self._link.report_trouble("owing", error)
                 self._link.flush()
                 time.sleep(PAY_EVERY_S)
 
@@ -152,7 +175,7 @@ class Runner:
                 self._board.begin(task.hint, task.clock_ns, int(hard * 1e9))
                 signal.setitimer(signal.ITIMER_REAL, limit)
             try:
-                value = loaded.call(task.job, self._context(task))
+                value = self._call(task, loaded)
                 if value is not None:
                     value = _checked(value)
             finally:
@@ -177,6 +200,12 @@ class Runner:
             tags=task.tags,
         )
 
+    def _call(self, task: Task, loaded: Loaded) -> Any:
+        if task.handler.memory is None:
+            return loaded.call(task.job, self._context(task))
+        with _memory(task.handler.memory):
+            return loaded.call(task.job, self._context(task))
+
     def _load(self, task: Task) -> Loaded:
         name = task.handler.name
         loaded = self._loaded.get(name)
@@ -195,6 +224,23 @@ class Runner:
             )
 
         return context
+
+
+@contextlib.contextmanager
+def _memory(limit: int) -> Iterator[None]:
+    """Let the process have no more than *limit* bytes of its own."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    lowered = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
+    resource.setrlimit(resource.RLIMIT_DATA, (lowered, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+
+
+def _resident_bytes() -> int:
+    with open("/proc/self/statm", "rb") as file:
+        return int(file.read().split()[1]) * _PAGE_BYTES
 
 
 def _on_alarm(_signal: int, _frame: object) -> None:
@@ -259,5 +305,6 @@ def run(
                 runner.close()
                 return
             runner.run(message["jobs"], message["handler"])
+            runner.tell_if_worn()
         messages = link.receive()
     runner.close()

@@ -13,9 +13,10 @@ import time
 from collections.abc import Callable, Iterator
 
 from spooler import fsops, jobload, names, settle
-from spooler.config import Config, Router
+from spooler.config import Config
 from spooler.errors import BadJob
 from spooler.names import Name
+from spooler.route import Router
 from spooler.settle import Outcome, Settled
 from spooler.spool import Spool
 from spooler.states import FLOW, PRECEDENCE, State
@@ -53,7 +54,7 @@ def recover(
     Returns:
         Its new state and name; the name is None if it was gone.
     """
-    handler = config.handlers.get(Router(config).handler_of(name) or "")
+    handler = Router(config).configured(name)
     limit = _attempts(spool, active, name) or (
         handler.attempts if handler else 1
     )
@@ -138,7 +139,7 @@ def lost(
     spool: Spool, config: Config, active: str, name: Name, outcome: Outcome
 ) -> Settled:
     """File the run of a job whose worker died under a living daemon."""
-    handler = config.handlers.get(Router(config).handler_of(name) or "")
+    handler = Router(config).configured(name)
     return settle.settle(
         spool, active, outcome, handler, _attempts(spool, active, name),
         config.durability != "relaxed", time.time_ns(), random.random(),

@@ -1,38 +1,43 @@
 # SPDX-License-Identifier: MIT
 """What the daemon tells of itself: to spoolctl, and to systemd."""
 
+import time
 from typing import Any
 
 from spooler.arrivals import Arrivals
 from spooler.crew import Crew
 from spooler.dispatch import Dispatcher
+from spooler.health import Health
+from spooler.ledger import Ledger
+from spooler.room import Room
 from spooler.text import inert
 
 _STRAYS_SHOWN = 20
 
 
 def status_line(
-    crew: Crew, arrivals: Arrivals, trouble: str | None
+    crew: Crew, arrivals: Arrivals, ledger: Ledger, health: Health
 ) -> str:
     """One line for ``systemctl status``."""
-    trouble = trouble or crew.trouble
+    trouble = health.trouble
     if trouble is not None:
         return f"in trouble: {inert(trouble)}"
-    tally = crew.tally
     return (
-        f"{len(arrivals.lanes)} waiting, {len(crew.running())} running,"
-        f" {tally.done} done, {tally.failed} failed"
+        f"{arrivals.lanes.total} waiting, {len(crew.running())} running,"
+        f" {ledger.done} done, {ledger.failed} failed"
     )
 
 
 def status(
     crew: Crew, arrivals: Arrivals, dispatcher: Dispatcher,
-    trouble: str | None,
+    ledger: Ledger, health: Health, room: Room,
 ) -> dict[str, Any]:
     """The fields that spoolctl asks for; only ever added to."""
+    now = time.monotonic()
     strays = arrivals.intake.strays
     return {
-        "trouble": trouble or crew.trouble,
+        "trouble": health.trouble,
+        "closed": room.closed,
         "watching": arrivals.watching,
         "slots": dispatcher.slots,
         "running": crew.running(),
@@ -40,11 +45,16 @@ def status(
             name: [dispatcher.running(name), dispatcher.limit(name)]
             for name in dispatcher.handlers
         },
+        "paused": {
+            name: [round(breaker.wait_s(now), 3), breaker.deaths,
+                   breaker.last]
+            for name, breaker in ledger.breakers.items() if breaker.tripped
+        },
         "strays": [
             {"name": inert(entry), "why": why}
             for entry, why in list(strays.items())[:_STRAYS_SHOWN]
         ],
         "stray_count": len(strays),
-        "done": crew.tally.done,
-        "failed": crew.tally.failed,
+        "done": ledger.done,
+        "failed": ledger.failed,
     }

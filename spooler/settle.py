@@ -31,6 +31,7 @@ _WORDS = {
     "error": "error", "defer": "defer", "fail": "fail", "bad": "bad",
     "lost": "lost", "killed": "killed", "no-handler": "noroute",
     "unknown-handler": "unknown", "start": "start",
+    "expired": "expired",
 }
 KINDS = {word: kind for kind, word in _WORDS.items()}
 
@@ -111,6 +112,7 @@ _PLAIN = {
     "killed": "killed",
     "timeout": "timed out",
     "defer": "asked to be run later",
+    "expired": "expired: it waited too long",
 }
 
 

@@ -43,6 +43,10 @@ def mint_twin() -> str:
     return names.b32(secrets.randbits(15), names.TWIN_CHARS)
 
 
+class Displaced(OSError):
+    """A directory of the spool is not where it was."""
+
+
 class Spool:
     """
     An open spool.
@@ -127,18 +131,28 @@ class Spool:
         Stat the directory of *state*, and see that it still is the spool's.
 
         Raises:
-            OSError: it was removed, or another lies in its place.
+            Displaced: it was removed, or another lies in its place.
+            OSError: it cannot be told.
         """
-        held = os.fstat(self.fds[state])
-        path = os.path.join(self.path, state.value)
+        return self._in_place(self.fds[state], state.value)
+
+    def all_in_place(self) -> None:
+        """See that every directory still is the spool's; raises likewise."""
+        self._in_place(self.root_fd, ".")
+        self._in_place(self.private_fd, PRIVATE)
+        for state, fd in self.fds.items():
+            self._in_place(fd, state.value)
+
+    def _in_place(self, fd: int, name: str) -> os.stat_result:
+        held = os.fstat(fd)
+        path = os.path.normpath(os.path.join(self.path, name))
         try:
             found = os.stat(path, follow_symlinks=False)
-        except FileNotFoundError:
-            found = None
-        if found is None or not os.path.samestat(held, found):
-            raise OSError(
-                errno.ESTALE, "was removed or replaced; put it back, or"
-                " restart spoold", path,
+        except (FileNotFoundError, NotADirectoryError):
+            raise Displaced(errno.ESTALE, "was removed", path) from None
+        if not os.path.samestat(held, found):
+            raise Displaced(
+                errno.ESTALE, "another lies in its place", path
             )
         return held
 
@@ -275,6 +289,14 @@ class Spool:
             State.DEFERRED, deferred, State.INCOMING, name.waiting(name.runs)
         )
 
+    def reschedule(self, deferred: str, due_ns: int) -> str | None:
+        """Let a deferred job become due at another moment."""
+        name = _parsed(deferred)
+        name.due_ns = due_ns
+        if str(name) == deferred:
+            return deferred
+        return self._move(State.DEFERRED, deferred, State.DEFERRED, name)
+
     def hold(self, state: State, job: str) -> str | None:
         """Put a waiting job aside until it is released."""
         return self._move(state, job, State.HELD, job)
@@ -290,7 +312,7 @@ class Spool:
 
     def requeue(self, state: State, final: str) -> str | None:
         """Send a done or failed job back as if it were new."""
-        name = _parsed(final).waiting(0)
+        name = _parsed(final).sent_back()
         return self._move(state, final, State.INCOMING, name)
 
     def remove(self, state: State, job: str) -> bool:

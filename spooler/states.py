@@ -70,6 +70,7 @@ MOVES = (
     (State.ACTIVE, "recover", State.INCOMING, SPOOLD),
     (State.ACTIVE, "twin", State.ACTIVE, WORKER),
     (State.DEFERRED, "retry", State.INCOMING, SPOOLD),
+    (State.DEFERRED, "reschedule", State.DEFERRED, SPOOLD),
     (State.INCOMING, "hold", State.HELD, SPOOLCTL),
     (State.DEFERRED, "hold", State.HELD, SPOOLCTL),
     (State.HELD, "release", State.INCOMING, SPOOLCTL),

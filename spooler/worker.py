@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from spooler import fsops, jobload, settle
+from spooler import fsops, jobload, names, settle, units
 from spooler.config import Config, Handler
 from spooler.errors import BadJob
 from spooler.jobload import Job
@@ -63,6 +63,20 @@ class Task:
         return wish or None  # 0: no limit
 
     @property
+    def overdue_s(self) -> float | None:
+        """How long it waited, if that is longer than it may; else None."""
+        document = self.job.document
+        limit = document.expires_s if document is not None else None
+        if limit is None:
+            limit = self.handler.expires_s
+        if not limit:
+            return None
+        name = self.name
+        waited = (self.started_ns - names.submitted_ns(name.id)) / units.NS
+        # Who sends an old job back wants it to run.
+        return waited if waited > limit and not name.requeued else None
+
+    @property
     def tags(self) -> tuple[str, ...]:
         """Of the document."""
         document = self.job.document
@@ -80,6 +94,9 @@ class Link:
         self.config = config_of(hello["config"])
         self.durable = self.config.durability != "relaxed"
         self.random = random.Random()
+        self._one_link = jobload.wants_one_link(
+            self.spool.fds[State.INCOMING]
+        )
         #: Moves the disk refused: done again until it takes them.
         self.owed: list[Callable[[], None]] = []
         self._reports: list[list[Any]] = []
@@ -96,6 +113,11 @@ class Link:
     def report(self, *fields: Any) -> None:
         """Queue one line of report; flush sends it."""
         self._reports.append(list(fields))
+
+    def report_trouble(self, kind: str, *fields: Any) -> None:
+        """Queue a report that ends with an OSError: its words, its number."""
+        error = fields[-1]
+        self.report(kind, *fields[:-1], fsops.why(error), error.errno or 0)
 
     def flush(self, after_s: float = 0.0) -> None:
         """Send what was reported, unless the last was *after_s* ago."""
@@ -121,7 +143,7 @@ class Link:
             active = self.spool.claim(hint, self.owner)
         except OSError as error:
             kind = "trouble" if fsops.is_temporary(error) else "refused"
-            self.report(kind, hint, fsops.why(error))
+            self.report_trouble(kind, hint, error)
             return None
         if active is None:
             self.report("taken", hint)
@@ -143,14 +165,24 @@ class Link:
             return None
         except OSError as error:
             self.give_back(hint, active)
-            self.report("trouble", hint, fsops.why(error))
+            self.report_trouble("trouble", hint, error)
             return None
-        return Task(hint, active, handler, job, started_ns, clock_ns)
+        task = Task(hint, active, handler, job, started_ns, clock_ns)
+        overdue = task.overdue_s
+        if overdue is not None:
+            waited = units.format_duration(overdue)
+            self.settle(task, Outcome(
+                settle.FAIL, "expired", started_ns, 0,
+                text=f"expired: it waited {waited}", tags=task.tags,
+            ))
+            return None
+        return task
 
     def _load(self, active: str, handler_name: str) -> Job:
         job = jobload.load(
             self.spool.fds[State.ACTIVE], active,
             active.endswith(DOCUMENT_SUFFIX), self.config.max_size,
+            self._one_link,
         )
         document = job.document
         if document is not None and document.handler != handler_name:
@@ -255,7 +287,7 @@ class Link:
             try:
                 self.owed[0]()
             except OSError as error:
-                self.report("owing", fsops.why(error))
+                self.report_trouble("owing", error)
                 return False
             self.owed.pop(0)
         return True

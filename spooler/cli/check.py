@@ -1,27 +1,30 @@
 # SPDX-License-Identifier: MIT
-"""Check the invariants of a spool."""
+"""Check the invariants of a spool, and mend it."""
 
 import os
 
 import click
 
-from spooler import check, names
-from spooler.cli.common import emit
-from spooler.errors import EX_FAILED
-from spooler.lock import Instances
+from spooler import check, fsops, names, repair
+from spooler.cli.common import emit, load_config
+from spooler.control import holder
+from spooler.errors import EX_FAILED, EX_NOPERM, SpoolError
+from spooler.lock import DAEMON_LOCK, Instances, Lock
 from spooler.spool import PRIVATE, Spool
 from spooler.text import inert
 
 
 @click.command("check")
+@click.option("--repair", "mend", is_flag=True,
+              help="Mend first what can be mended without losing anything.")
 @click.option("--json", "as_json", is_flag=True, help="JSON Lines.")
 @click.pass_obj
-def command(path: str, as_json: bool) -> int:
+def command(path: str, mend: bool, as_json: bool) -> int:
     """
     Check the invariants of spool(5); say what is wrong and what to type.
 
-    Changes nothing, and may run while spoold does.  Exits 1 if anything is
-    wrong.
+    Changes nothing without --repair, and may run while spoold does.  Exits
+    1 if anything is wrong, or is left so.
     """
     count = 0
     with Spool(path) as spool:
@@ -32,6 +35,8 @@ def command(path: str, as_json: bool) -> int:
         def is_dead(owner: str) -> bool:
             return instances.is_dead(owner[:names.INSTANCE_CHARS])
 
+        if mend:
+            _mend(spool, is_dead, as_json)
         for finding in check.check(spool, is_dead):
             count += 1
             if as_json:
@@ -53,3 +58,27 @@ def command(path: str, as_json: bool) -> int:
                 else f"{shown}: all invariants hold", err=True,
             )
     return EX_FAILED if count else 0
+
+
+def _mend(spool: Spool, is_dead: check.IsDead, as_json: bool) -> None:
+    try:
+        lock = Lock(os.path.join(spool.path, PRIVATE, DAEMON_LOCK))
+    except BlockingIOError:
+        # It recovers and tidies by itself; beside it we would race.
+        raise SpoolError(
+            f"spoold runs{holder(spool.private_fd)} and mends what it can;"
+            " stop it first to mend the rest"
+        ) from None
+    try:
+        for line in repair.repair(spool, load_config(spool), is_dead):
+            if as_json:
+                emit({"v": 1, "mended": line})
+            else:
+                click.echo(f"mended {line}")
+    except PermissionError as error:
+        raise SpoolError(
+            f"cannot mend: {fsops.why(error)}; run it as the spool's"
+            " owner", EX_NOPERM,
+        ) from None
+    finally:
+        lock.release()

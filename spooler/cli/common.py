@@ -13,8 +13,9 @@ import click
 
 from spooler import configfile, control, units, view
 from spooler.cli.app import say
-from spooler.config import Config, Router
+from spooler.config import Config
 from spooler.errors import EX_USAGE, ConfigError, SpoolError
+from spooler.route import Router
 from spooler.spool import Spool
 from spooler.states import FLOW, State
 from spooler.text import inert
@@ -135,6 +136,10 @@ def info(
     if job.state is State.INCOMING:
         if daemon is None:
             return "spoold is not running"
+        paused = daemon["paused"].get(handler or "")
+        if paused:
+            when = units.format_duration(paused[0])
+            return f"handler paused, tried in {when}: {paused[2]}"
         limit = daemon["limits"].get(handler or "")
         if limit and limit[0] >= limit[1]:
             return f"handler at its limit {limit[0]}/{limit[1]}"

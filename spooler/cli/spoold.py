@@ -11,8 +11,8 @@ import click
 from spooler import configfile, fsops
 from spooler.cli import stdio
 from spooler.config import Config
-from spooler.daemon import Daemon
 from spooler.errors import EX_CONFIG, EX_FAILED, EX_NOSUCH, SpoolError
+from spooler.serve import serve
 from spooler.text import inert
 from spooler.units import format_moment
 
@@ -85,7 +85,7 @@ def spoold(
         if check:
             sys.exit(_check(load()))
         _set_up_logging(log_format, verbose)
-        sys.exit(Daemon(spool, load, drain).run())
+        sys.exit(serve(spool, load, drain))
     except SpoolError as error:
         status = error.status
         click.echo(f"spoold: {error}", err=True)

@@ -81,6 +81,8 @@ def _json(
         "started": units.format_moment(daemon["started_ns"])
         if daemon else None,
         "trouble": trouble,
+        "closed": (daemon["closed"] or None) if daemon else None,
+        "paused": sorted(daemon["paused"]) if daemon else None,
         "watching": daemon["watching"] if daemon else None,
         "stopping": daemon["stopping"] if daemon else None,
         "slots": daemon["slots"] if daemon else None,
@@ -113,6 +115,17 @@ def _text(
         ))
         if trouble:
             rows.append(("trouble", click.style(trouble, fg="red")))
+        if daemon["closed"]:
+            rows.append((
+                "closed", click.style(daemon["closed"], fg="red")
+                + "; submissions are refused",
+            ))
+        for handler, (wait_s, deaths, last) in daemon["paused"].items():
+            rows.append((
+                "paused", click.style(f"handler {handler}", fg="red")
+                + f": {deaths} runs in a row died ({last}); it is tried in"
+                f" {units.format_duration(wait_s)}",
+            ))
         if not daemon["watching"]:
             rows.append(("events", "none from this file system; scanning"))
     for state in FLOW:

@@ -1,16 +1,27 @@
 # SPDX-License-Identifier: MIT
 """Submit jobs."""
 
+import functools
 import shlex
 import sys
 import time
-from typing import BinaryIO
+from collections.abc import Callable
+from typing import BinaryIO, Protocol, TypeVar
 
 import click
 
 from spooler import client, units
 from spooler.cli.common import Duration, Moment
 from spooler.errors import EX_TEMPFAIL, BadJob, SpoolError, SubmitUnknown
+
+Answer = TypeVar("Answer")
+
+
+class Attempt(Protocol):
+    """Calls what submits: once, or until there is room."""
+
+    def __call__(self, attempt: Callable[[], Answer]) -> Answer: ...
+
 
 _BATCH = 1000  #: jobs that share a flush
 
@@ -26,6 +37,8 @@ _BATCH = 1000  #: jobs that share a flush
               help="Not before TIME, RFC 3339 or @EPOCH.")
 @click.option("--timeout", type=Duration(), metavar="D",
               help="End a run after D; with --wait: wait no longer than D.")
+@click.option("--expires", type=Duration(), metavar="D",
+              help="Begin no run later than D after this.")
 @click.option("--attempts", type=click.IntRange(1, 99), metavar="N",
               help="How many runs may fail.")
 @click.option("--key", help="A key, carried and shown.")
@@ -39,6 +52,8 @@ _BATCH = 1000  #: jobs that share a flush
               help="One job a line on standard input; one flush for all.")
 @click.option("--relaxed", is_flag=True,
               help="Do not flush: survives a kill -9, not a power cut.")
+@click.option("--wait-for-room", "patient", is_flag=True,
+              help="If the spool is full, try again until it is not.")
 @click.option("--id", "job_id", metavar="ID",
               help="The id of an earlier try that was not confirmed.")
 @click.option("--wait", is_flag=True,
@@ -47,9 +62,10 @@ _BATCH = 1000  #: jobs that share a flush
 def command(
     spool: str, handler: str | None, args: tuple[str, ...], priority: int,
     in_s: float | None, at_ns: int | None, timeout: float | None,
-    attempts: int | None, key: str | None, tags: tuple[str, ...],
-    body: BinaryIO | None, as_files: bool, batch: bool,
-    relaxed: bool, job_id: str | None, wait: bool,
+    expires: float | None, attempts: int | None, key: str | None,
+    tags: tuple[str, ...], body: BinaryIO | None, as_files: bool,
+    batch: bool, relaxed: bool, patient: bool, job_id: str | None,
+    wait: bool,
 ) -> int:
     """
     Submit a job for HANDLER with ARGS, and print its id.
@@ -69,10 +85,15 @@ def command(
     fields = [("Tag", tag) for tag in tags]
     if timeout is not None and not wait:
         fields.append(("Timeout", f"{timeout:.6f}"))
+    if expires is not None:
+        if in_s is not None and in_s >= expires:
+            raise click.UsageError("it would expire before it is due")
+        fields.append(("Expires", f"{expires:.6f}"))
     if attempts is not None:
         fields.append(("Attempts", str(attempts)))
     if key is not None:
         fields.append(("Key", key))
+    attempt = client.when_room if patient else _once
     try:
         with client.Client(spool, durable=not relaxed) as producer:
             if as_files:
@@ -80,21 +101,25 @@ def command(
                 if fields or body or (job_id and len(files) > 1):
                     raise click.UsageError(
                         "a file carries no options; with --file only -p,"
-                        " --in, --at, --relaxed, --wait, and --id of one"
+                        " --in, --at, --relaxed, --wait, --wait-for-room,"
+                        " and --id of one"
                     )
-                ids = _files(producer, files, priority, due_ns, job_id)
+                ids = _files(
+                    producer, attempt, files, priority, due_ns, job_id
+                )
             elif batch:
                 if fields or body or job_id or due_ns or priority != 5:
                     raise click.UsageError("--batch takes no other option")
-                ids = _batch(producer, handler, args)
+                ids = _batch(producer, attempt, handler, args)
             elif handler is None:
                 raise click.UsageError("which HANDLER?")
             else:
-                ids = [producer.submit(
-                    handler, *args, body=body.read() if body else b"",
+                data = body.read() if body else b""
+                ids = [attempt(functools.partial(
+                    producer.submit, handler, *args, body=data,
                     priority=priority, due_ns=due_ns, fields=tuple(fields),
                     job_id=job_id,
-                )]
+                ))]
                 click.echo(ids[0])
     except SubmitUnknown as error:
         click.echo(error.job_id)
@@ -111,23 +136,28 @@ def command(
     return wait_for(spool, tuple(ids), timeout, as_json=False)
 
 
+def _once(attempt: Callable[[], Answer]) -> Answer:
+    return attempt()
+
+
 def _files(
-    producer: client.Client, files: tuple[str, ...], priority: int,
-    due_ns: int | None, job_id: str | None,
+    producer: client.Client, attempt: Attempt, files: tuple[str, ...],
+    priority: int, due_ns: int | None, job_id: str | None,
 ) -> list[str]:
     if not files:
         raise click.UsageError("which files?")
     ids = []
     for file in files:
-        ids.append(producer.submit_file(
-            file, priority, due_ns, job_id
-        ))
+        ids.append(attempt(functools.partial(
+            producer.submit_file, file, priority, due_ns, job_id
+        )))
         click.echo(ids[-1])
     return ids
 
 
 def _batch(
-    producer: client.Client, handler: str | None, args: tuple[str, ...]
+    producer: client.Client, attempt: Attempt, handler: str | None,
+    args: tuple[str, ...],
 ) -> list[str]:
     """One job a line: its last argument, or handler and all arguments."""
     ids: list[str] = []
@@ -149,16 +179,17 @@ def _batch(
         except ValueError as error:
             raise click.UsageError(f"line {number}: {error}") from None
         if len(jobs) == _BATCH:
-            ids += _flush(producer, jobs)
-    return ids + _flush(producer, jobs)
+            ids += _flush(producer, attempt, jobs)
+    return ids + _flush(producer, attempt, jobs)
 
 
 def _flush(
-    producer: client.Client, jobs: list[tuple[str, tuple[str, ...], bytes]]
+    producer: client.Client, attempt: Attempt,
+    jobs: list[tuple[str, tuple[str, ...], bytes]],
 ) -> list[str]:
     if not jobs:
         return []
-    ids = producer.submit_many(jobs)
+    ids = attempt(functools.partial(producer.submit_many, jobs))
     click.echo("\n".join(ids))
     jobs.clear()
     return ids

@@ -27,7 +27,8 @@ from .harness import (
 )
 
 STATUS_FIELDS = {
-    "v", "spool", "running", "pid", "started", "trouble", "watching",
+    "v", "spool", "running", "pid", "started", "trouble", "closed", "paused",
+    "watching",
     "stopping", "slots", "jobs", "oldest", "strays",
 }
 NO_JOBS = dict.fromkeys(

@@ -27,7 +27,7 @@ def test_jobs_can_be_named(cli: Cli, verb: str) -> None:
     other = cli.put_failed()
     done = cli(verb, jobs[0].id, jobs[1].id[:15], "scan\n1.pdf")
     assert done.lines == [job.id for job in jobs] and done.err == ""
-    left = [str(job.waiting(0)) for job in jobs] if verb == "requeue" else []
+    left = [str(job.sent_back()) for job in jobs] if verb == "requeue" else []
     assert cli.listed("incoming") == left
     assert cli.listed("done") == []
     assert cli.state_of(other.id) == "failed"
@@ -177,7 +177,7 @@ def test_requeue_begins_anew(cli: Cli) -> None:
     cli.write_record("deferred", jobs[0])
     cli("requeue", jobs[0].id, jobs[1].id)
     assert cli.listed("incoming") == [
-        f"1.{jobs[0].id},scan.pdf", f"4.{jobs[1].id}.hmail,a.job"
+        f"1.{jobs[0].id}.b0,scan.pdf", f"4.{jobs[1].id}.hmail.b0,a.job"
     ]
     tree = cli.tree()
     assert tree.pop("incoming") and set(map(tuple, tree.values())) == {()}

@@ -125,3 +125,13 @@ def note(job: JobContext, path: str) -> None:
 def delete_file(job: JobContext) -> None:
     """Delete its own job file."""
     os.unlink(job.file)
+
+
+def pid(job: JobContext) -> int:
+    """Return the worker's pid."""
+    return os.getpid()
+
+
+def grab(job: JobContext, size: str) -> int:
+    """Take *size* bytes of memory."""
+    return len(bytearray(int(size)))

@@ -21,14 +21,17 @@ PACKAGE = ROOT / "spooler"
 #: itself, which only hands out names of others.
 LAYERS = {
     0: "errors states text units",
-    1: "names jobwrite document jobread config record backoff wire index",
+    1: "names jobwrite document jobread config record backoff wire index"
+       " route breaker",
     2: "fsops",
-    3: "spool layout jobload configfile",
-    4: "settle recover check client view intake board",
+    3: "spool layout jobload configfile gate reserve publish clock scale",
+    4: "settle recover check repair client view intake board",
     5: "watch lock handlers pool worker pyrunner cmdrunner command capture"
        " workermain foster leftover labels arrivals dispatch control"
-       " sweep notify crew report tour __init__",
-    6: "daemon",
+       " sweep notify crew report tour ledger health room rescue stale upkeep"
+       " rejects"
+       " __init__",
+    6: "daemon serve",
     7: "cli",
 }
 

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 from spooler import config, names
-from spooler.config import Config, Handler, Router
+from spooler.config import Config, Handler
 from spooler.errors import EX_CONFIG, ConfigError
+from spooler.route import Router
 
 ID = "1hqn0000000000000001"
 
@@ -20,6 +21,12 @@ GOOD: dict[str, list[tuple[str, Any]]] = {
     "rescan": [('"1m"', 60.0), ("2.5", 2.5), ("7", 7.0)],
     "stop_timeout": [('"90s"', 90.0), ("0", 0.0)],
     "max_size": [('"16MiB"', 16 << 20), ("4096", 4096), ('"1T"', 1 << 40)],
+    "max_pending": [("0", 0), ("1000000", 1_000_000)],
+    "max_bytes": [('"10GiB"', 10 << 30), ("0", 0)],
+    "min_free": [('"1GiB"', 1 << 30), ("0", 0)],
+    "min_free_inodes": [("0", 0), ("5000", 5000)],
+    "recycle_jobs": [("0", 0), ("1000", 1000)],
+    "recycle_memory": [('"256MiB"', 256 << 20), ("0", 0)],
 }
 BAD: dict[str, list[str]] = {
     "format": ["0", '"1"', "true", "1.0"],
@@ -29,6 +36,12 @@ BAD: dict[str, list[str]] = {
     "rescan": ['"soon"', "-1", "true", "[]", "nan", "inf", '""'],
     "stop_timeout": ['"x"', "-0.5", "false", "inf"],
     "max_size": ['"big"', "-1", "1.5", "true", "[]", '"-1K"'],
+    "max_pending": ["-1", '"1"', "1.5", "true"],
+    "max_bytes": ['"big"', "-1", "true"],
+    "min_free": ['"10%"', "-1", "true"],
+    "min_free_inodes": ["-1", '"1"', "true"],
+    "recycle_jobs": ["-1", '"1"', "true"],
+    "recycle_memory": ['"big"', "-1", "true"],
 }
 HANDLER_GOOD: dict[str, list[tuple[str, Any]]] = {
     "command": [('["gzip", "-9"]', ("gzip", "-9"))],
@@ -42,6 +55,9 @@ HANDLER_GOOD: dict[str, list[tuple[str, Any]]] = {
     "max_backoff": [('"1h"', 3600.0)],
     "concurrency": [("1", 1), ("10000", 10000)],
     "output_limit": [('"1M"', 1 << 20), ("0", 0)],
+    "memory": [('"512MiB"', 512 << 20), ("0", None), ('"1M"', 1 << 20)],
+    "expires": [('"1d"', 86400.0), ("0", None)],
+    "breaker": [("0", 0), ("1000", 1000)],
     "env": [("{}", ()), ('{ A = "1", B = "" }', (("A", "1"), ("B", "")))],
 }
 HANDLER_BAD: dict[str, list[str]] = {
@@ -57,6 +73,9 @@ HANDLER_BAD: dict[str, list[str]] = {
     "max_backoff": ['"x"', "-1", "inf"],
     "concurrency": ["0", "10001", '"2"'],
     "output_limit": ['"x"', "-1"],
+    "memory": ['"x"', "-1", "4096", '"1K"'],
+    "expires": ['"x"', "-1", "inf"],
+    "breaker": ["-1", "1001", '"3"', "true"],
     "env": ['"A=1"', "{ A = 1 }", '{ A = "\\u0000" }', '{ "A=B" = "1" }',
             '{ "" = "1" }', '{ "A\\u0000" = "1" }'],
 }

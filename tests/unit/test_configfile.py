@@ -8,9 +8,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from spooler import config, configfile
+from spooler import configfile
 from spooler.config import Config, Handler
 from spooler.errors import EX_CONFIG, ConfigError
+from spooler.route import Router
 
 MAIL = '[handler.mail]\ncommand = ["true"]\n'
 
@@ -187,7 +188,7 @@ def test_a_handler_on_the_command_line(home: pathlib.Path) -> None:
     assert read.handlers[configfile.AD_HOC].command == (
         "gzip", "-9", "a b", "$HOME"
     )
-    router = config.Router(read)
+    router = Router(read)
     assert router.route("x.eml") == "mail"
     assert router.route("x") == configfile.AD_HOC
 

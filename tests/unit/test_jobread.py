@@ -96,7 +96,8 @@ def test_every_field_is_covered() -> None:
     for field in jobread.FIELDS:
         value = {
             "Handler": "h", "Priority": "1", "Not-Before": "@1",
-            "Timeout": "1s", "Attempts": "1", "Length": "1", "Digest": HEX,
+            "Timeout": "1s", "Expires": "1h", "Attempts": "1", "Length": "1",
+            "Digest": HEX,
         }.get(field, "text")
         rest = "" if field == "Handler" else "Handler: h\n"
         header(f"{field}: {value}\n{rest}")

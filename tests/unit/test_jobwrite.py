@@ -83,7 +83,8 @@ def test_round_trip_of_every_field(arg: str) -> None:
     """Every field a producer may give is read back, in both forms."""
     fields = (
         ("Priority", "9"), ("Not-Before", "2026-11-22T03:00:00Z"),
-        ("Timeout", "1m30s"), ("Attempts", "7"), ("Key", "k"),
+        ("Timeout", "1m30s"), ("Expires", "2h"), ("Attempts", "7"),
+        ("Key", "k"),
         ("Tag", "t1"), ("Tag", "t2"), ("Traceparent", "00-ab-cd-01"),
         ("X-Shop", "ü"),
     )
@@ -96,7 +97,7 @@ def test_round_trip_of_every_field(arg: str) -> None:
     assert got == {
         "handler": "mail", "args": [arg], "kwargs": {}, "priority": 9,
         "not_before_ns": 1_795_316_400 * 10**9, "timeout_s": 90.0,
-        "attempts": 7, "key": "k", "tags": ["t1", "t2"],
+        "expires_s": 7200.0, "attempts": 7, "key": "k", "tags": ["t1", "t2"],
         "traceparent": "00-ab-cd-01", "extra": {"X-Shop": "ü"},
     }
 

@@ -53,6 +53,7 @@ every_name = st.builds(
     micros=st.none() | st.integers(0, names.MAX_MICROSECONDS),
     twin=st.just("") | twins,
     resubmitted=st.booleans(),
+    requeued=st.booleans(),
 )
 
 
@@ -186,10 +187,22 @@ def test_every_field_is_read() -> None:
         "priority": 9, "id": ID, "tail": "a,b.job", "handler": "mail",
         "runs": 12, "due_ns": NOW_NS, "claim": CLAIM, "verdict": "exit3",
         "micros": 456, "twin": TWIN,
-        "resubmitted": True,
+        "resubmitted": True, "requeued": False,
     }
     assert name.owner == OWNER
     assert name.stem == f"0.{ID}.z{TWIN}"
+
+
+def test_a_job_sent_back_counts_anew_and_says_so() -> None:
+    """Its runs are those since; the letter tells it from a new job."""
+    name = names.parse(f"4.{ID}.a3.vexit1.r12,mail.job")
+    assert name is not None and not name.requeued
+    back = name.sent_back()
+    assert str(back) == f"4.{ID}.b0,mail.job"
+    again = names.parse(f"4.{ID}.b2.c{CLAIM},mail.job")
+    assert again is not None and again.requeued and again.runs == 2
+    assert str(again.waiting(2)) == f"4.{ID}.b2,mail.job"
+    assert names.parse(f"4.{ID}.a1.b1,mail.job") is None
 
 
 def test_running_order_is_name_order() -> None:

@@ -25,6 +25,7 @@ from spooler.states import MOVES, State
 NOW_NS = 1_795_316_400 * 10**9
 ID = names.mint_id(NOW_NS, 12345)
 DUE = str(Name(5, ID, "x", due_ns=NOW_NS)).partition(".d")[2][:-2]
+LATER = str(Name(5, ID, "x", due_ns=NOW_NS + 10**9)).partition(".d")[2][:-2]
 LATEST_NS = 7_258_118_400 * 10**9
 OWNER = "0000a01"
 CLAIM = OWNER + "0123456789abcdefghijklmnopqrstuv"[:names.TOKEN_CHARS]
@@ -86,6 +87,8 @@ ROWS = (
         f"4.{ID}.a2*,mail.job"),
     row(S.DEFERRED, "retry", S.INCOMING, f"4.{ID}.a2.d{DUE}.vexit1,mail.job",
         f"4.{ID}.a2,mail.job"),
+    row(S.DEFERRED, "reschedule", S.DEFERRED, f"4.{ID}.a2.d{DUE}.vlost,a.job",
+        f"4.{ID}.a2.d{LATER}.vlost,a.job", NOW_NS + 10**9),
     row(S.INCOMING, "hold", S.HELD, f"4.{ID},mail.job", f"4.{ID},mail.job",
         state=True),
     row(S.DEFERRED, "hold", S.HELD, f"4.{ID}.a1.d{DUE}.vexit1,mail.job",
@@ -97,9 +100,9 @@ ROWS = (
         state=True),
     row(S.HELD, "remove", S.GONE, f"4.{ID},mail.job", "", state=True),
     row(S.DONE, "requeue", S.INCOMING, f"4.{ID}.a3.vok.r12,mail.job",
-        f"4.{ID},mail.job", state=True),
+        f"4.{ID}.b0,mail.job", state=True),
     row(S.FAILED, "requeue", S.INCOMING, f"4.{ID}.hx.a3.vexit1.r12,a.job",
-        f"4.{ID}.hx,a.job", state=True),
+        f"4.{ID}.hx.b0,a.job", state=True),
     row(S.DONE, "purge", S.GONE, f"4.{ID}.a1.vok.r12,mail.job", "",
         state=True),
     row(S.FAILED, "purge", S.GONE, f"4.{ID}.a1.vexit1.r12,mail.job", "",

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: MIT
+"""What became of the jobs of this run: logged, counted, remembered."""
+
+import logging
+import time
+
+from spooler import names, settle, units
+from spooler.breaker import Breaker
+from spooler.config import Config
+from spooler.index import Timetable
+from spooler.labels import id_of, shown_name
+from spooler.states import State
+
+log = logging.getLogger(__name__)
+
+
+class Ledger:
+    """
+    Books every verdict.
+
+    Attributes:
+        done, failed, deferred: counts since the start.
+        breakers: by handler, of those that ever had a verdict to note.
+    """
+
+    def __init__(self, timetable: Timetable, config: Config) -> None:
+        self._timetable = timetable
+        self.done = 0
+        self.failed = 0
+        self.deferred = 0
+        self.breakers: dict[str, Breaker] = {}
+        self.use(config)
+
+    def use(self, config: Config) -> None:
+        """Count deaths by *config* from now on, from zero."""
+        self.breakers = {
+            name: Breaker(handler.breaker)
+            for name, handler in config.handlers.items()
+        }
+
+    def count(self, state: State) -> None:
+        """Take note of one verdict."""
+        if state is State.DONE:
+            self.done += 1
+        elif state is State.FAILED:
+            self.failed += 1
+        elif state is State.DEFERRED:
+            self.deferred += 1
+
+    def survived(self, handler: str) -> None:
+        """A run of *handler* ended well."""
+        breaker = self.breakers.get(handler)
+        if breaker is not None and breaker.deaths:
+            if breaker.tripped:
+                log.info("handler %s is well again", handler)
+            breaker.saw("ok", "", 0.0)
+
+    def died(self, handler: str, kind: str, text: str) -> None:
+        """A run of *handler* ended with *kind*, which may be a death."""
+        breaker = self.breakers.get(handler)
+        now = time.monotonic()
+        if breaker is not None and breaker.saw(kind, text, now):
+            log.error(
+                "handler %s pauses for %s: %d runs in a row died, the last:"
+                " %s", handler, units.format_duration(breaker.wait_s(now)),
+                breaker.deaths, text,
+            )
+
+    def book(
+        self, state: State, hint: str, name: str | None, micros: int,
+        text: str, handler: str | None = None,
+    ) -> None:
+        """Log a verdict, count it, and remember a due time."""
+        if name is None:
+            log.warning("%s: moved by somebody else meanwhile", id_of(hint))
+            return
+        self.count(state)
+        if state is State.DONE and handler is not None:
+            self.survived(handler)
+        if state is State.DONE and not log.isEnabledFor(logging.DEBUG):
+            return  # the common case, thousands a second
+        shown = shown_name(hint)
+        took = units.format_duration(micros / 1e6)
+        if state is State.DONE:
+            log.debug("%s: done in %s %s", id_of(hint), took, shown)
+            return
+        parsed = names.parse(name)
+        if state is State.FAILED:
+            log.warning("%s: failed: %s %s", id_of(hint), text, shown)
+        else:
+            due_ns = parsed.due_ns if parsed is not None else None
+            self._timetable.add(name, due_ns or 0)
+            wait = ((due_ns or 0) - time.time_ns()) / units.NS
+            log.info(
+                "%s: deferred for %s: %s %s", id_of(hint),
+                units.format_duration(max(0.0, wait)), text, shown,
+            )
+        if parsed is not None and handler is not None:
+            kind, _ = settle.reason_of(parsed.verdict)
+            self.died(handler, kind, text)

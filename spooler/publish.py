@@ -1,0 +1,256 @@
+# SPDX-License-Identifier: MIT
+"""
+The publish protocol: how a file becomes a job, and when that is certain.
+
+Write under ``tmp/``, flush, rename into ``incoming/``, flush again, and open
+it once more, because a file system that died may have said 0 to every flush.
+Source: what survived block-level crash states of ext4, xfs and btrfs.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from spooler import fsops, gate
+from spooler.errors import (
+    EX_CANTCREAT,
+    EX_NOSUCH,
+    ConfigError,
+    SpoolClosed,
+    SpoolError,
+    SubmitUnknown,
+)
+from spooler.names import Name
+
+_PATH_FD = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_COPY_BYTES = 1 << 20
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+class Publisher:
+    """The two directories of a spool that a producer may write into."""
+
+    def __init__(self, path: str, durable: bool) -> None:
+        """
+        Open the spool at *path*.
+
+        Raises:
+            SpoolError: there is none.
+            PermissionError: this user may not submit.
+        """
+        self.path = path
+        self.durable = durable
+        self._root = self._tmp = self._incoming = self._incoming_sync = -1
+        self._gate: gate.Gate | None = None
+        self._gate_stamp: tuple[int, int] | None = None
+        try:
+            self._root = os.open(path, os.O_PATH | os.O_CLOEXEC)
+            self._tmp = os.open("tmp", _PATH_FD, dir_fd=self._root)
+            self._incoming = os.open("incoming", _PATH_FD, dir_fd=self._root)
+        except (FileNotFoundError, NotADirectoryError):
+            self._explain(path)
+        except BaseException:
+            self.close()
+            raise
+
+    def _explain(self, path: str) -> None:
+        """Tell a broken spool from none."""
+        self.close()
+        missing = [
+            name for name in ("tmp", "incoming")
+            if not os.path.isdir(os.path.join(path, name))
+        ]
+        if len(missing) == 1:
+            raise ConfigError(
+                f"{path}/{missing[0]}: missing directory; 'spoolctl init"
+                f" {path}' makes it again and keeps the rest"
+            )
+        raise SpoolError(
+            f"{path}: no spool here; 'spoolctl init {path}' makes one",
+            EX_NOSUCH,
+        )
+
+    def close(self) -> None:
+        """Close the directories."""
+        for fd in (
+            self._root, self._tmp, self._incoming, self._incoming_sync
+        ):
+            if fd >= 0:
+                os.close(fd)
+        self._root = self._tmp = self._incoming = self._incoming_sync = -1
+
+    def insist_on_room(self) -> None:
+        """Raise SpoolClosed if the spool takes no jobs now."""
+        told = self._read_gate()
+        if told is None:
+            return
+        why = told.shut_by(os.fstatvfs(self._root))
+        if not why and (told.closed or told.max_pending):
+            why = gate.shut_by_count(self._root, told)
+        if why:
+            raise SpoolClosed(
+                f"{self.path}: closed: {why}; nothing was submitted, try"
+                " again later"
+            )
+
+    def _read_gate(self) -> gate.Gate | None:
+        try:
+            status = fsops.status(self._root, gate.GATE)
+        except OSError:
+            return None  # never published: no limits
+        stamp = status.st_ino, status.st_mtime_ns
+        if stamp != self._gate_stamp:
+            try:
+                self._gate = gate.read(self._root)
+            except OSError:
+                return None
+            self._gate_stamp = stamp
+        return self._gate
+
+    def create(self, name: Name) -> int:
+        """Make the file under ``tmp/``; its descriptor, for writing."""
+        try:
+            # Readable by the group, whatever the umask: spoold may be
+            # another user, and reads what it runs.
+            fd = fsops.create(self._tmp, str(name))
+            os.fchmod(fd, 0o640)
+            return fd
+        except OSError as error:
+            raise _refused(error) from None
+
+    def write(self, fd: int, name: Name, data: bytes) -> None:
+        """Write all of it, or remove the file and raise."""
+        try:
+            fsops.write_all(fd, data)
+        except OSError as error:
+            fsops.unlink(self._tmp, str(name))
+            raise _refused(error) from None
+
+    def copy(self, source: int, fd: int, name: Name) -> None:
+        """Write what *source* holds, or remove the file and raise."""
+        try:
+            while chunk := os.read(source, _COPY_BYTES):
+                fsops.write_all(fd, chunk)
+        except OSError as error:
+            fsops.unlink(self._tmp, str(name))
+            raise _refused(error) from None
+
+    def publish(self, fd: int, name: Name, fresh: bool) -> None:
+        """
+        Submit the written file.
+
+        Args:
+            fresh: its id was never used before.
+
+        Raises:
+            SpoolError: nothing was submitted.
+            SubmitUnknown: it was, and is not confirmed to be on disk.
+        """
+        text = str(name)
+        try:
+            if self.durable:
+                fsops.sync(fd)
+            if fresh:  # its id is ours alone: it can replace nothing
+                rename = fsops.rename
+            else:
+                rename = fsops.rename_noreplace
+            if not rename(self._tmp, text, self._incoming, text):
+                raise _vanished(name)
+        except FileExistsError:
+            fsops.unlink(self._tmp, text)  # the earlier try did arrive
+        except OSError as error:
+            fsops.unlink(self._tmp, text)
+            raise _refused(error) from None
+        if self.durable:
+            self._confirm(fd, name)
+
+    def _confirm(self, fd: int, name: Name) -> None:
+        """Make the new name durable; the job itself is submitted already."""
+        try:
+            # Once more under its new name: btrfs may else show the job in
+            # both directories after a power cut.
+            fsops.sync(fd)
+            self._sync_incoming()
+            self._look(name)
+        except OSError as error:
+            raise SubmitUnknown(
+                name.id,
+                f"{name.id}: submitted, but not confirmed to be on disk:"
+                f" {error.strerror}; submit again with --id {name.id}",
+            ) from None
+
+    def _look(self, name: Name) -> None:
+        """
+        Open what was published.
+
+        A file system that died answers EIO here, where fsync said 0.
+        """
+        try:
+            os.close(os.open(
+                str(name), fsops.NOFOLLOW_READ, dir_fd=self._incoming
+            ))
+        except FileNotFoundError:
+            pass  # RACE: spoold claimed it already
+
+    def _sync_incoming(self) -> None:
+        if self._incoming_sync < 0:
+            try:
+                self._incoming_sync = fsops.open_dir(".", self._incoming)
+            except PermissionError:
+                # A producer may not read incoming/.  The flush of the file
+                # after its rename commits the rename too, on every file
+                # system promised in spool(5).
+                self._incoming_sync = -2
+        if self._incoming_sync >= 0:
+            fsops.sync(self._incoming_sync)
+
+    def discard(self, name: Name) -> None:
+        """Remove a file that was created and not published."""
+        fsops.unlink(self._tmp, str(name))
+
+    def publish_all(self, written: list[Name], fd: int) -> None:
+        """Flush, rename each, flush again; *fd* lies on the file system."""
+        if self.durable:
+            try:
+                fsops.sync_file_system(fd)
+            except OSError as error:
+                raise _refused(error) from None
+        moved = 0
+        try:
+            for name in written:
+                text = str(name)
+                if not fsops.rename(self._tmp, text, self._incoming, text):
+                    raise _vanished(name)
+                moved += 1
+            if self.durable:
+                fsops.sync_file_system(fd)
+                self._look(written[-1])
+        except (OSError, SpoolError) as error:
+            for name in written[moved:]:
+                fsops.unlink(self._tmp, str(name))
+            if not moved:
+                raise
+            raise SubmitUnknown(
+                written[0].id,
+                f"{moved} of {len(written)} submitted, none confirmed:"
+                f" {error}",
+            ) from None
+
+
+def _vanished(name: Name) -> SpoolError:
+    return SpoolError(
+        f"{name.id}: its file vanished from tmp/; nothing was submitted",
+        EX_CANTCREAT,
+    )
+
+
+def _refused(error: OSError) -> OSError | SpoolError:
+    if error.errno in _FULL:
+        return SpoolClosed(
+            f"the spool's disk is full ({error.strerror}); nothing was"
+            " submitted, try again later"
+        )
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return error
+    return SpoolError(f"cannot write: {error.strerror}", EX_CANTCREAT)
