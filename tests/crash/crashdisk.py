@@ -42,6 +42,7 @@ _CHUNK = 1 << 16
 #: A sector the disk writes whole or not at all.
 _SECTOR = 4096
 _DROPS = (0.1, 0.5, 0.9)
+_ALWAYS = 5
 _TORN = 0.3
 _START = "start"
 
@@ -339,7 +340,8 @@ def explore(
         counts: is added to.
         strict: as of verdict.judge.
         drain_every: a real spoold finishes each state of that many.
-        seconds: after these, states are left out, evenly.
+        seconds: if it takes longer, states are left out, evenly; one in
+            _ALWAYS is looked at however slow the machine is.
     """
     kind, dice = recording.kind, random.Random(seed)
     seen: set[tuple[int, tuple[int, ...], int, int]] = set()
@@ -361,7 +363,8 @@ def explore(
         marked = 0
         for number, (cut, reordered) in enumerate(states):
             spent = time.monotonic() - start
-            if spent * len(states) > (number + 1) * seconds:
+            late = spent * len(states) > (number + 1) * seconds
+            if late and number % _ALWAYS:
                 continue
             disk.advance(cut)
             for entry in recording.log[marked:cut]:

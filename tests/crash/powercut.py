@@ -26,6 +26,7 @@ from support import Spoold, SpoolDir
 from . import machine, producer, verdict
 from .verdict import Counts
 
+_AT_LEAST = 3
 KINDS = ("ext4", "xfs")
 PRODUCERS = 2
 #: From start to cut: within the start of Python and of spoold, or at work.
@@ -130,7 +131,7 @@ def campaign(
     until_lost: bool = False, seconds: float = 1e9,
 ) -> Counts:
     """
-    Cut the power *cuts* times, or as often as *seconds* allow.
+    Cut the power *cuts* times, or as often as *seconds* allow, and _AT_LEAST.
 
     Args:
         durable: how the producers submit.
@@ -141,7 +142,9 @@ def campaign(
         prefix="spool-powercut-", dir=machine.SCRATCH
     ) as scratch:
         run = Campaign(kind, scratch, seed, durable)
-        while run.counts.cuts < cuts and time.monotonic() < end:
+        while run.counts.cuts < cuts and (
+            time.monotonic() < end or run.counts.cuts < _AT_LEAST
+        ):
             run.cut()
             if until_lost and run.counts.lost:
                 break
