@@ -14,13 +14,15 @@ import signal
 import time
 from typing import Any
 
-from spooler import command, fsops, leftover, settle
+from spooler import command, fsops, leftover, settle, units
 from spooler.capture import Capture
+from spooler.cgroup import Group
 from spooler.foster import become_subreaper
 from spooler.settle import Outcome
 from spooler.spool import PRIVATE
 from spooler.states import State
 from spooler.text import inert
+from spooler.workdirs import WorkDirs
 from spooler.worker import PAY_EVERY_S, Link, Task
 
 _KILL_AFTER_KILL_S = 0.5  #: from TERM to KILL when a person says kill
@@ -38,6 +40,7 @@ class Running:
     capture: Capture
     work: str
     deadline: float | None
+    group: Group | None
     kill_at: float | None = None
     ended_by: str | None = None  #: timeout, killed or abort
 
@@ -48,10 +51,8 @@ class Runner:
     def __init__(self, link: Link) -> None:
         self._link = link
         self._running: dict[int, Running] = {}
-        self._work_fd = fsops.open_dir("work", link.spool.private_fd)
-        self._free: list[str] = []
+        self._work = WorkDirs(link.spool.private_fd, link.owner)
         self._unfiled: list[tuple[Running, Outcome]] = []
-        self._made = 0
         self._next_output_check = 0.0
 
     def __len__(self) -> int:
@@ -62,15 +63,18 @@ class Runner:
         task = self._link.take(hint, handler)
         if task is None:
             return
-        work, capture, stdin_fd = "", None, -1
+        work, capture, stdin_fd, group = "", None, -1, None
         try:
-            work = self._work_dir()
+            work = self._work.take()
             capture = self._capture(task, fresh=True)
             stdin_fd = task.job.stdin_fd()
-            pid = self._spawn(task, work, stdin_fd, capture.fds)
+            group = self._group(task, work)
+            pid = self._spawn(task, work, stdin_fd, capture.fds, group)
         except (OSError, ValueError) as error:
             if work:
-                self._free.append(work)
+                self._work.put_back(work)
+            if group is not None:
+                group.end()
             if capture is not None:
                 capture.drop()
             self._cannot_start(task, error)
@@ -80,7 +84,9 @@ class Runner:
                 os.close(stdin_fd)
         limit = task.timeout_s
         deadline = None if limit is None else time.monotonic() + limit
-        self._running[pid] = Running(task, pid, capture, work, deadline)
+        self._running[pid] = Running(
+            task, pid, capture, work, deadline, group
+        )
         self._link.report(
             "started", hint, task.active, pid, work, task.started_ns,
             task.clock_ns, deadline,
@@ -117,30 +123,27 @@ class Runner:
             tags=task.tags,
         ))
 
-    def _work_dir(self) -> str:
-        """An empty directory of its own for one run."""
-        if self._free:
-            return self._free.pop()
-        self._made += 1
-        name = f"{self._link.owner}-{self._made}"
-        os.mkdir(name, 0o700, dir_fd=self._work_fd)
-        return name
+    def _group(self, task: Task, work: str) -> Group | None:
+        """The control group of a run that has a limit, if we may."""
+        memory = task.handler.memory
+        if memory is None or self._link.groups is None:
+            return None
+        group = Group(self._link.groups, work)
+        return group if group.make(memory) else None
 
     def _spawn(
-        self, task: Task, work: str, stdin_fd: int, output_fds: list[int]
+        self, task: Task, work: str, stdin_fd: int, output_fds: list[int],
+        group: Group | None,
     ) -> int:
         spool = self._link.spool
         file = os.path.join(spool.path, State.ACTIVE.value, task.active)
         work_path = os.path.join(spool.path, PRIVATE, "work", work)
-        argv = command.limited(command.argv(task, file), task.handler.memory)
+        argv = command.limited(
+            command.argv(task, file), task.handler.memory,
+            None if group is None else group.path,
+        )
         environ = command.environ(task, file, work_path)
-        # posix_spawn cannot set a directory; this process is single
-        # threaded, so its own serves.
-        work_fd = fsops.open_dir(work, self._work_fd)
-        try:
-            os.fchdir(work_fd)
-        finally:
-            os.close(work_fd)
+        self._work.enter(work)
         return os.posix_spawnp(
             argv[0], argv, environ, setsid=True, setsigdef=_RESET_SIGNALS,
             setsigmask=(),
@@ -162,10 +165,17 @@ class Runner:
         self._ended(
             Running(
                 task, told["pid"], self._capture(task, fresh=False),
-                told["work"], None, ended_by=told["ended_by"],
+                told["work"], None, self._group_left(told["work"]),
+                ended_by=told["ended_by"],
             ),
             told["code"], {},
         )
+
+    def _group_left(self, work: str) -> Group | None:
+        if self._link.groups is None:
+            return None
+        group = Group(self._link.groups, work)
+        return group if group.exists() else None
 
     def reap(self) -> None:
         """Settle every command that has ended."""
@@ -194,12 +204,13 @@ class Runner:
         self, running: Running, code: int, rusage: dict[str, float]
     ) -> None:
         task = running.task
+        ran_out = running.group is not None and running.group.end()
         micros = (time.monotonic_ns() - task.clock_ns) // 1000
         if running.ended_by == "abort":
             running.capture.drop()
             task.job.close()
             self._link.give_back(task.hint, task.active)
-            self._clean(running.work)
+            self._work.clean(running.work)
             return
         self._end_strays(task.name.id)
         out = running.capture.close()
@@ -207,6 +218,9 @@ class Runner:
         effect, kind, status, text = command.verdict(
             code, running.ended_by, task.timeout_s, last
         )
+        if ran_out and effect == settle.RETRY:
+            limit = units.format_size(task.handler.memory or 0)
+            text = f"out of memory: it may have {limit}"
         self._unfiled.append((running, Outcome(
             effect, kind, task.started_ns, micros, status=status, text=text,
             out_bytes=out[0], err_bytes=out[1], rusage=rusage or None,
@@ -219,7 +233,7 @@ class Runner:
         while self._unfiled:
             running, outcome = self._unfiled[0]
             try:
-                value = self._result(running.work)
+                value = self._work.result(running.work)
             except OSError as error:
                 self._link.report_trouble("owing", error)
                 return False
@@ -234,7 +248,7 @@ class Runner:
             outcome.out_bytes or outcome.err_bytes or outcome.tags
         ) or not self._link.settle_plain(running.task, outcome.micros):
             self._link.settle(running.task, outcome)
-        self._clean(running.work)
+        self._work.clean(running.work)
 
     def _end_strays(self, job_id: str) -> None:
         """Kill what left the process group; we are its new parent."""
@@ -243,32 +257,6 @@ class Runner:
         ]
         if strays:
             leftover.kill(leftover.JOB_VARIABLE, {job_id}, strays)
-
-    def _result(self, work: str) -> Any:
-        """What the command left; OSError if that cannot be told now."""
-        try:
-            fd = fsops.open_dir(work, self._work_fd)
-        except OSError as error:
-            if fsops.is_temporary(error):
-                raise
-            return None  # the command removed it
-        try:
-            return command.result(fd)
-        finally:
-            os.close(fd)
-
-    def _clean(self, work: str) -> None:
-        """Make the work directory empty again for the next run."""
-        try:
-            fsops.remove_dir(self._work_fd, work)
-            os.mkdir(work, 0o700, dir_fd=self._work_fd)
-        except OSError:
-            try:
-                fsops.remove_tree(self._work_fd, work)
-            except OSError:
-                pass  # not ours to remove; a later start tries again
-            return  # the next run makes one anew
-        self._free.append(work)
 
     def tick(self, now: float) -> float | None:
         """Act on what is due; seconds until the next, None if nothing is."""
@@ -320,11 +308,7 @@ class Runner:
                 _kill_group(pid, signal.SIGKILL)
             for pid in self._running:
                 os.waitpid(pid, 0)
-        for work in self._free:
-            try:
-                fsops.remove_dir(self._work_fd, work)
-            except OSError:
-                pass  # recovery tidies
+        self._work.close()
 
 
 def _kill_group(pid: int, number: int) -> None:

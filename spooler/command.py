@@ -20,6 +20,7 @@ from spooler.worker import Task
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _LIMIT = 'ulimit -d "$1" && shift && exec "$@"'
+_ENTER = 'echo 0 >"$1/cgroup.procs" && shift && ' + _LIMIT
 _EXIT_DEFER = (75, 111)
 _EXIT_FAIL = (65, 100)
 _VALUE_MAX_BYTES = 1 << 20
@@ -51,12 +52,17 @@ def argv(task: Task, file: str) -> list[str]:
     return out
 
 
-def limited(words: list[str], memory: int | None) -> list[str]:
+def limited(
+    words: list[str], memory: int | None, group: str | None
+) -> list[str]:
     """
     The same command, to be run with at most *memory* bytes of its own.
 
     posix_spawn cannot set a limit, so a shell does; it reads a text of ours,
     and the command's words are its arguments.
+
+    Args:
+        group: path of the control group to run in, or None.
 
     Raises:
         FileNotFoundError: there is no such command.
@@ -69,7 +75,10 @@ def limited(words: list[str], memory: int | None) -> list[str]:
             errno.ENOENT, os.strerror(errno.ENOENT), words[0]
         )
     kibibytes = str(max(1, memory >> 10))
-    return ["/bin/sh", "-c", _LIMIT, "sh", kibibytes, found, *words[1:]]
+    rest = [kibibytes, found, *words[1:]]
+    if group is None:
+        return ["/bin/sh", "-c", _LIMIT, "sh", *rest]
+    return ["/bin/sh", "-c", _ENTER, "sh", group, *rest]
 
 
 def environ(task: Task, file: str, work: str) -> dict[str, str]:

@@ -21,6 +21,7 @@ from typing import Any
 
 from spooler import check, fsops, names, report
 from spooler.arrivals import Arrivals
+from spooler.cgroup import delegated
 from spooler.config import Config
 from spooler.control import Server, holder
 from spooler.crew import Crew
@@ -94,7 +95,7 @@ class Daemon:
         self._selector = selectors.DefaultSelector()
         self._pool = Pool(
             self.spool.path, self.instance, self._instance_lock.fd,
-            self.config,
+            self.config, delegated(),
         )
         self._arrivals = Arrivals(self.spool, self.config, self._selector)
         self._ledger = Ledger(self._arrivals.timetable, self.config)
@@ -267,10 +268,8 @@ class Daemon:
             paused = self._dispatcher.paused_wait_s()
             if paused is not None:
                 waits.append(paused)
-            for kind in ("python", "command"):
-                wait = self._pool.respawn_wait_s(kind)
-                if wait:
-                    waits.append(wait)
+            starts = map(self._pool.respawn_wait_s, ("python", "command"))
+            waits += filter(None, starts)
         if self._stuck_wait is not None:
             waits.append(self._stuck_wait)
         if self._fostering:

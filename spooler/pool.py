@@ -161,11 +161,13 @@ class Pool:
     """All workers of one daemon."""
 
     def __init__(
-        self, spool_path: str, instance: str, lock_fd: int, config: Config
+        self, spool_path: str, instance: str, lock_fd: int, config: Config,
+        groups: str | None,
     ) -> None:
         self._path = spool_path
         self._instance = instance
         self._lock_fd = lock_fd
+        self._groups = groups
         self._made = 0
         self.config = config
         self.workers: dict[int, Worker] = {}  #: by socket descriptor
@@ -208,6 +210,7 @@ class Pool:
         worker.send({
             "owner": owner,
             "spool": self._path,
+            "groups": self._groups,
             "config": dataclasses.asdict(self.config),
         })
         self.workers[ours.fileno()] = worker

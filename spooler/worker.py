@@ -90,6 +90,7 @@ class Link:
         self.socket = sock
         self.unpacker = Unpacker()
         self.owner: str = hello["owner"]
+        self.groups: str | None = hello["groups"]
         self.spool = Spool(hello["spool"])
         self.config = config_of(hello["config"])
         self.durable = self.config.durability != "relaxed"

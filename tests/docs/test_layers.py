@@ -24,12 +24,13 @@ LAYERS = {
     1: "names jobwrite document jobread config record backoff wire index"
        " route breaker",
     2: "fsops",
-    3: "spool layout jobload configfile gate reserve publish clock scale",
+    3: "spool layout jobload configfile gate reserve publish clock scale"
+       " cgroup",
     4: "settle recover check repair client view intake board",
     5: "watch lock handlers pool worker pyrunner cmdrunner command capture"
        " workermain foster leftover labels arrivals dispatch control"
        " sweep notify crew report tour ledger health room rescue stale upkeep"
-       " rejects"
+       " rejects workdirs"
        " __init__",
     6: "daemon serve",
     7: "cli",
