@@ -9,7 +9,6 @@ event or timer.
 
 import collections
 import contextlib
-import dataclasses
 import functools
 import logging
 import os
@@ -36,6 +35,7 @@ from spooler.pool import Pool, Worker
 from spooler.rejects import Rejects
 from spooler.rescue import Rescue
 from spooler.spool import PRIVATE, PRIVATE_DIRECTORIES, Displaced, Spool
+from spooler.stop import Stop
 from spooler.states import State
 from spooler.text import inert
 from spooler.upkeep import Upkeep
@@ -45,16 +45,7 @@ log = logging.getLogger(__name__)
 _LIMIT_CHECK_S = 0.25
 _FOSTER_CHECK_S = 0.05
 _HURRY_S = 5.0
-_ABORT_S = 3.0  #: from giving up on running jobs to killing their workers
-
-
-@dataclasses.dataclass
-class Stop:
-    """A stop under way: when patience ends, and whether it has."""
-
-    deadline: float
-    reopen: bool = False  #: another spool lies at the path: serve it next
-    aborted_at: float | None = None
+_LET_GO_S = 3.0
 
 
 class Daemon:
@@ -181,7 +172,8 @@ class Daemon:
 
     def _close(self) -> None:
         self._instance_lock.release()
-        self._instances.forget(self.instance)
+        with contextlib.suppress(OSError):  # the next start forgets it
+            self._instances.forget(self.instance)
         self._instances.close()
         self._daemon_lock.release()
         self.spool.close()
@@ -197,12 +189,10 @@ class Daemon:
 
     def _turn(self) -> None:
         self._take_signals()
-        now = time.monotonic()
-        if self._stop is None:
-            if self._health.may_work():
-                self._guard(self._work)
-        else:
-            self._stopping(now)
+        if self._stop is not None:
+            self._stop.step()
+        elif self._health.may_work():
+            self._guard(self._work)
         self._guard(self.crew.bury, heals=False)
         self._fostering = self.crew.look_after()
         self.crew.check_limits()
@@ -229,8 +219,8 @@ class Daemon:
             work()
         except OSError as error:
             self._health.fails(error)
-            if isinstance(error, Displaced):
-                self._reopen()
+            if isinstance(error, Displaced) and self._stop is None:
+                self._let_go()
         else:
             if heals:
                 self._health.works()
@@ -238,15 +228,20 @@ class Daemon:
             with contextlib.suppress(OSError):
                 self._upkeep.relieve()
 
-    def _reopen(self) -> None:
-        """If there is a whole spool at the path, let go of the old one."""
+    def _let_go(self) -> None:
+        """
+        Give up directories that are not at the path any more.
+
+        At once if a whole spool is there now; else after a while, for what
+        we hold open keeps a file system from being mounted anew.
+        """
         try:
             Spool(self.spool.path).close()
         except (SpoolError, OSError):
-            return  # it may come back yet
-        if self._stop is None:
-            log.warning("another spool lies there now: it is served next")
-            self._begin_stop(self.config.stop_timeout_s, reopen=True)
+            if self._health.hurt_s() < _LET_GO_S:
+                return  # it may come back yet
+        log.warning("the spool is let go; what lies there is served next")
+        self._begin_stop(self.config.stop_timeout_s, reopen=True)
 
     def _wait(self, seconds: float | None) -> None:
         for key, _ in self._selector.select(seconds):
@@ -260,7 +255,7 @@ class Daemon:
         if self._notifier.watchdog_s:
             waits.append(self._notifier.watchdog_s)
         if self._stop is not None:
-            waits.append(0.05 if self._stop.aborted_at else 0.2)
+            waits.append(self._stop.wait_s())
         elif sick is None:
             waits.append(self._arrivals.wait_s())
             waits.append(self._rescue.wait_s())
@@ -300,9 +295,7 @@ class Daemon:
             elif number == signal.SIGHUP:
                 self._reload()
             elif self._stop is not None:
-                # A second one: hurry.
-                self._stop.deadline = 0.0
-                self._stop.reopen = False
+                self._stop.hurry()
             else:
                 patience = self.config.stop_timeout_s
                 if number == signal.SIGINT:
@@ -330,26 +323,11 @@ class Daemon:
         if not reopen:
             self._notifier.send("STOPPING=1")
         self._dispatcher.stopped = True
-        self._stop = Stop(time.monotonic() + patience_s, reopen)
-        for worker in self._pool.workers.values():
-            worker.stop()
+        self._stop = Stop(self._pool, patience_s, reopen)
         log.info(
             "stopping: %d jobs run, waiting up to %gs",
             len(self.crew.running()), patience_s,
         )
-
-    def _stopping(self, now: float) -> None:
-        stop = self._stop
-        assert stop is not None
-        if stop.aborted_at is None and now >= stop.deadline:
-            stop.aborted_at = now
-            for worker in self._pool.workers.values():
-                if worker.kind == "python":
-                    worker.kill()
-                else:
-                    worker.send({"abort": True})
-        elif stop.aborted_at is not None and now > stop.aborted_at + _ABORT_S:
-            self._pool.kill_all()
 
     def _finished(self) -> bool:
         if self._stop is not None:

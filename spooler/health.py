@@ -30,6 +30,7 @@ class Health:
         self.full = False
         self._own: str | None = None
         self._own_until = 0.0
+        self._own_since = 0.0
         self._told: str | None = None
         self._told_until = 0.0
 
@@ -50,6 +51,8 @@ class Health:
     def fails(self, error: OSError) -> None:
         """The daemon's own work met *error*."""
         text = fsops.why(error)
+        if self._own is None:
+            self._own_since = time.monotonic()
         if text != self._own:
             log.error("spool in trouble: %s; claims pause", text)
         self._own = text
@@ -73,6 +76,12 @@ class Health:
     def took(self) -> None:
         """The disk took a worker's verdict."""
         self._told = None
+
+    def hurt_s(self) -> float:
+        """For how many seconds that has been so."""
+        if self._own is None:
+            return 0.0
+        return time.monotonic() - self._own_since
 
     def may_work(self) -> bool:
         """Whether the daemon may try its own work now."""

@@ -253,4 +253,7 @@ def _refused(error: OSError) -> OSError | SpoolError:
         )
     if error.errno in (errno.EACCES, errno.EPERM):
         return error
-    return SpoolError(f"cannot write: {error.strerror}", EX_CANTCREAT)
+    return SpoolError(
+        f"cannot write: {error.strerror}; nothing was submitted",
+        EX_CANTCREAT,
+    )

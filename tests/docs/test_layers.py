@@ -30,7 +30,7 @@ LAYERS = {
     5: "watch lock handlers pool worker pyrunner cmdrunner command capture"
        " workermain foster leftover labels arrivals dispatch control"
        " sweep notify crew report tour ledger health room rescue stale upkeep"
-       " rejects workdirs"
+       " rejects workdirs stop"
        " __init__",
     6: "daemon serve",
     7: "cli",

@@ -1,0 +1,1 @@
+"""Disks in trouble: full, over quota, frozen, read-only, gone."""
