@@ -1,0 +1,1 @@
+"""Seeded faults of the protocol, each caught by a named test."""
