@@ -267,6 +267,20 @@ class Arrivals:
         wait_s = min(handler.backoff_s, handler.max_backoff_s)
         return now_ns + round(wait_s * units.NS)
 
+    def put_off(self, text: str, due_ns: int, base: int) -> None:
+        """
+        A job went to ``deferred/`` after a run.
+
+        Args:
+            base: base_ns() as whoever filed it saw it: the clock may have
+                been set since, or we may not have seen yet that it was.
+        """
+        off_ns = self._meter.off_ns(base)
+        if off_ns:
+            self._shifted.append((text, max(0, due_ns + off_ns)))
+        else:
+            self.timetable.add(text, due_ns)
+
     def _look_at_clock(self) -> None:
         jump_ns = self._meter.jump_ns(time.time_ns(), steady_ns())
         if not jump_ns:
@@ -276,13 +290,18 @@ class Arrivals:
             "forward" if jump_ns > 0 else "back",
             units.format_duration(abs(jump_ns) / units.NS),
         )
+        self._shifted = collections.deque(
+            (text, max(0, due_ns + jump_ns)) for text, due_ns in self._shifted
+        )
         for text, due_ns in self.timetable.take_all():
             name = names.parse(text)
             if name is not None and name.verdict:
                 self._shifted.append((text, max(0, due_ns + jump_ns)))
             else:
                 self.timetable.add(text, due_ns)
-        self._deferred.restart()
+        # Not at once: a scan cannot tell what was filed before the jump, and
+        # workers may not have told yet.
+        self._deferred.restart(_LOOK_S / 2)
 
     def _reschedule(self) -> bool:
         """Give due times anew; True once all have theirs."""
@@ -297,7 +316,9 @@ class Arrivals:
     def _retry_due(self) -> None:
         for _ in range(_DUE_SLICE):
             due_ns = self.timetable.next_due_ns()
-            if due_ns is None or due_ns > time.time_ns():
+            # A jump since we looked at the clock makes nothing due.
+            now_ns = self._meter.now_ns(time.time_ns(), steady_ns())
+            if due_ns is None or due_ns > now_ns:
                 return
             text = self._retry(self.timetable.peek())
             self.timetable.pop()

@@ -17,6 +17,11 @@ def steady_ns() -> int:
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
 
 
+def base_ns() -> int:
+    """The wall clock's lead over that one; it changes by jumps alone."""
+    return time.time_ns() - steady_ns()
+
+
 class JumpMeter:
     """Compares the wall clock with one that nobody sets."""
 
@@ -31,3 +36,12 @@ class JumpMeter:
             return 0
         self._offset += jump
         return jump
+
+    def now_ns(self, wall_ns: int, steady: int) -> int:
+        """The wall clock; of a jump not yet seen, what is earlier."""
+        return min(wall_ns, steady + self._offset)
+
+    def off_ns(self, base: int) -> int:
+        """What to add to a moment told when base_ns() was *base*; or 0."""
+        off = self._offset - base
+        return 0 if abs(off) < _JUMP_NS else off

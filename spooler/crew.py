@@ -97,10 +97,10 @@ class Crew:
             handler = self._ended_run(worker, hint, micros)
             self._ledger.book(State.DONE, hint, hint, micros, "", handler)
         elif kind == "settled":
-            _, hint, state, name, micros, text = report
+            _, hint, state, name, micros, text, base = report
             handler = self._ended_run(worker, hint, micros)
             self._ledger.book(
-                State(state), hint, name, micros, text, handler
+                State(state), hint, name, micros, text, handler, base
             )
         elif kind == "taken":
             self._forget(worker.answered(report[1]), report[1])

@@ -3,11 +3,12 @@
 
 import logging
 import time
+from collections.abc import Callable
 
 from spooler import names, settle, units
 from spooler.breaker import Breaker
+from spooler.clock import base_ns, steady_ns
 from spooler.config import Config
-from spooler.index import Timetable
 from spooler.labels import id_of, shown_name
 from spooler.states import State
 
@@ -23,8 +24,10 @@ class Ledger:
         breakers: by handler, of those that ever had a verdict to note.
     """
 
-    def __init__(self, timetable: Timetable, config: Config) -> None:
-        self._timetable = timetable
+    def __init__(
+        self, put_off: Callable[[str, int, int], None], config: Config
+    ) -> None:
+        self._put_off = put_off
         self.done = 0
         self.failed = 0
         self.deferred = 0
@@ -68,9 +71,14 @@ class Ledger:
 
     def book(
         self, state: State, hint: str, name: str | None, micros: int,
-        text: str, handler: str | None = None,
+        text: str, handler: str | None = None, base: int | None = None,
     ) -> None:
-        """Log a verdict, count it, and remember a due time."""
+        """
+        Log a verdict, count it, and remember a due time.
+
+        Args:
+            base: base_ns() when it was filed; None: it is still the same.
+        """
         if name is None:
             log.warning("%s: moved by somebody else meanwhile", id_of(hint))
             return
@@ -89,8 +97,10 @@ class Ledger:
             log.warning("%s: failed: %s %s", id_of(hint), text, shown)
         else:
             due_ns = parsed.due_ns if parsed is not None else None
-            self._timetable.add(name, due_ns or 0)
-            wait = ((due_ns or 0) - time.time_ns()) / units.NS
+            if base is None:
+                base = base_ns()
+            self._put_off(name, due_ns or 0, base)
+            wait = ((due_ns or 0) - base - steady_ns()) / units.NS
             log.info(
                 "%s: deferred for %s: %s %s", id_of(hint),
                 units.format_duration(max(0.0, wait)), text, shown,

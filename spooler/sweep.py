@@ -54,10 +54,12 @@ class Sweep:
         """Scan soon, and from the start: not only what is left of a scan."""
         self._requested = True
 
-    def restart(self) -> None:
-        """Scan soon; drop a scan under way."""
+    def restart(self, after_s: float = 0.0) -> None:
+        """Scan soon, or *after_s* from now; drop a scan under way."""
         self._slices = None
-        self._requested = True
+        self._requested = after_s == 0.0
+        self._next_at = time.monotonic() + after_s
+        self._seen_mtime_ns = -1
 
     def step(self, every_s: float) -> None:
         """

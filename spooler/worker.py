@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 from spooler import fsops, jobload, names, settle, units
+from spooler.clock import base_ns
 from spooler.config import Config, Handler
 from spooler.errors import BadJob
 from spooler.jobload import Job
@@ -262,6 +263,7 @@ class Link:
         max_attempts: int | None,
     ) -> None:
         def move() -> None:
+            base = base_ns()
             settled = settle.settle(
                 self.spool, active, outcome, handler, max_attempts,
                 self.durable, time.time_ns(), self.random.random(),
@@ -273,7 +275,7 @@ class Link:
                 )
             self.report(
                 "settled", hint, settled.state.value, settled.name,
-                outcome.micros, text,
+                outcome.micros, text, base,
             )
 
         self._do(move)

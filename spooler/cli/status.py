@@ -106,7 +106,7 @@ def _text(
         else:
             rows.append(("spoold", f"{word}; 'spoold {shown}' starts it"))
     else:
-        since = time.time() - daemon["started_ns"] / units.NS
+        since = max(0.0, time.time() - daemon["started_ns"] / units.NS)
         word = "stopping" if daemon["stopping"] else "running"
         rows.append((
             "spoold", click.style(word, fg="green")

@@ -61,7 +61,12 @@ def _wait(
     deadline: float | None, as_json: bool,
 ) -> int:
     teller = Teller(spool)
-    began_ns = time.time_ns()
+    # Before the words are looked up: of a name that is yet to be admitted,
+    # these are older jobs.  Ids do not tell, for the clock may be set back.
+    known = {
+        job.id for job in view.jobs(spool).values()
+        if job.name is not None and job.dropped_name is not None
+    }
     named = named_jobs(spool, words)
     status = 0
     waiting: dict[str, JobView] = {}
@@ -88,7 +93,7 @@ def _wait(
                 return EX_NOSUCH
             look_at = time.monotonic() + _LOOK_S
         for job in seen:
-            key = _key(job, waiting, began_ns)
+            key = _key(job, waiting, known)
             if job.state in FINAL and key is not None:
                 del waiting[key]
                 status = max(status, _ended(spool, teller, job, as_json))
@@ -96,15 +101,14 @@ def _wait(
 
 
 def _key(
-    job: JobView, waiting: dict[str, JobView], began_ns: int
+    job: JobView, waiting: dict[str, JobView], known: set[str]
 ) -> str | None:
     if job.id in waiting:
         return job.id
     # Not yet admitted when the wait began: known by its name, and got its id
-    # since.  An older job of that name is another one.
-    if job.dropped_name is not None and job.dropped_name in waiting:
-        if job.submitted_ns is not None and job.submitted_ns >= began_ns:
-            return job.dropped_name
+    # since.
+    if job.dropped_name in waiting and job.id not in known:
+        return job.dropped_name
     return None
 
 
