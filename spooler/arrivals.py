@@ -13,7 +13,7 @@ import selectors
 import time
 from collections.abc import Iterator
 
-from spooler import fsops, names, units
+from spooler import backoff, fsops, names, units
 from spooler.clock import JumpMeter, steady_ns
 from spooler.config import Config
 from spooler.index import Lanes, Timetable
@@ -23,9 +23,9 @@ from spooler.route import Router
 from spooler.scale import Scale
 from spooler.spool import Spool
 from spooler.states import State
-from spooler.sweep import Sweep
+from spooler.sweep import SLICE_S, Sweep
 from spooler.text import inert
-from spooler.watch import Watch
+from spooler.watch import PENDING_MAX, Watch
 
 log = logging.getLogger(__name__)
 
@@ -34,8 +34,8 @@ _DUE_SLICE = 500
 _EVENT_SLICE = 2000
 _REJECT_SLICE = 50
 _REJECTS_MAX = 1000
+_SLOW_MAX = 50_000
 _LOOK_S = 1.0
-_SLACK_S = 60.0
 
 
 class Arrivals:
@@ -56,6 +56,10 @@ class Arrivals:
         self._watch: Watch | None = None
         self._deaf = False
         self._events: collections.deque[str] = collections.deque()
+        self._slow: collections.deque[str] = collections.deque()
+        self._slowly: set[str] = set()
+        self._slow_lost = False
+        self._complete = False
         self._rejects: collections.deque[str] = collections.deque()
         self._shifted: collections.deque[tuple[str, int]] = (
             collections.deque()
@@ -130,8 +134,11 @@ class Arrivals:
     def _hear(self) -> None:
         watch = self._watch
         assert watch is not None
-        self._events.extend(watch.take())
-        if watch.take_lost():
+        heard = watch.take()
+        # More than can be looked at soon is left to a scan.
+        room = max(0, PENDING_MAX - len(self._events))
+        self._events.extend(heard[:room])
+        if watch.take_lost() or len(heard) > room:
             log.warning("events were lost; scanning incoming/")
             self.request_scan()
         if watch.gone:
@@ -153,6 +160,7 @@ class Arrivals:
                 self._scales[State.INCOMING].weigh(self._events[0])
             self._take_in(self._events[0], False)
             self._events.popleft()
+        self._take_slowly()
         if self.lanes.wants_scan() and not self._incoming.running:
             self._incoming.request()
         if self.timetable.wants_scan() and not self._deferred.running:
@@ -165,9 +173,12 @@ class Arrivals:
 
     def wait_s(self) -> float:
         """Seconds until there is work for the next turn."""
-        if self._events or self._rejects or self._shifted:
+        if self._events or self._slow or self._rejects or self._shifted:
             return 0.0
         wait = min(self._incoming.wait_s(), self._deferred.wait_s())
+        resolve_s = self.intake.resolve_s()
+        if resolve_s is not None:
+            wait = min(wait, resolve_s)
         due_ns = self.timetable.next_due_ns()
         if due_ns is not None:
             # Due times are wall clock, which may jump: look once a second,
@@ -183,12 +194,18 @@ class Arrivals:
     @property
     def complete(self) -> bool:
         """Whether everything on disk has been seen once."""
-        return self._incoming.complete and self._deferred.complete
+        self._complete |= (
+            self._incoming.complete and self._deferred.complete
+            and not self._slow
+        )
+        return self._complete
 
     @property
     def pending(self) -> int:
         """About how many jobs wait or are deferred."""
-        return self.lanes.total + self.timetable.total + len(self._events)
+        return self.lanes.total + self.timetable.total + len(
+            self._events
+        ) + len(self._slow)
 
     @property
     def pending_bytes(self) -> int:
@@ -222,7 +239,30 @@ class Arrivals:
         if handler in self._handlers and not is_dir:
             self.lanes.by_handler[handler].fresh.add(entry)  # as most are
             return
-        found = self.intake.take_in(entry, is_dir)
+        if is_dir:
+            self.intake.take_in(entry, is_dir)
+        elif entry in self._slowly:
+            return
+        elif len(self._slow) < _SLOW_MAX:
+            self._slow.append(entry)
+            self._slowly.add(entry)
+        else:
+            self._slow_lost = True
+
+    def _take_slowly(self) -> None:
+        """Take in what needs more than a look: it delays no other work."""
+        until = time.monotonic() + SLICE_S
+        while self._slow and time.monotonic() < until:
+            found = self.intake.take_in(self._slow[0], False)
+            self._slowly.discard(self._slow.popleft())
+            self._took(found)
+        for found in self.intake.resolve():
+            self._took(found)
+        if self._slow_lost and not self._slow:
+            self._slow_lost = False
+            self.request_scan()
+
+    def _took(self, found: tuple[str, Name] | None) -> None:
         for text, due_ns in self.intake.delayed:
             self.timetable.add(text, due_ns)
         self.intake.delayed.clear()
@@ -246,26 +286,18 @@ class Arrivals:
         if name is None or is_dir:
             return
         due_ns = name.due_ns or 0
-        nearer_ns = self._nearer_ns(name, due_ns)
+        handler = self._router.configured(name)
+        nearer_ns = None
+        # Else its producer or its handler said when.
+        if handler is not None and name.verdict not in ("", "defer"):
+            nearer_ns = backoff.nearer_ns(
+                due_ns, time.time_ns(), handler.backoff_s,
+                handler.max_backoff_s,
+            )
         if nearer_ns is not None:
             self._shifted.append((entry, nearer_ns))
         else:
             self.timetable.add(entry, due_ns)
-
-    def _nearer_ns(self, name: Name, due_ns: int) -> int | None:
-        """When to retry a job that no backoff can have put off so far."""
-        if not name.verdict or name.verdict == "defer":
-            return None  # its producer or its handler said when
-        handler = self._router.configured(name)
-        if handler is None:
-            return None
-        now_ns = time.time_ns()
-        ahead_s = (due_ns - now_ns) / units.NS
-        if ahead_s <= handler.max_backoff_s + _SLACK_S:
-            return None
-        # The clock was set back while no spoold looked.
-        wait_s = min(handler.backoff_s, handler.max_backoff_s)
-        return now_ns + round(wait_s * units.NS)
 
     def put_off(self, text: str, due_ns: int, base: int) -> None:
         """
@@ -348,7 +380,7 @@ class Arrivals:
 
         Jobs that their producers put off, and that never ran, do not count.
         """
-        if len(self.lanes) or self._rejects or self._events:
+        if len(self.lanes) or self._rejects or self._events or self._slow:
             return False
         for entry in self._spool.scan(State.INCOMING):
             if names.why_illegal(entry.name) or entry.is_dir(

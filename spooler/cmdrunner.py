@@ -8,6 +8,7 @@ environment, and its output goes to files by descriptor.
 """
 
 import dataclasses
+import errno
 import os
 import selectors
 import signal
@@ -65,6 +66,7 @@ class Runner:
             return
         work, capture, stdin_fd, group = "", None, -1, None
         try:
+            self._link.set_apart(task)
             work = self._work.take()
             capture = self._capture(task, fresh=True)
             stdin_fd = task.job.stdin_fd()
@@ -100,8 +102,9 @@ class Runner:
         )
 
     def _cannot_start(self, task: Task, error: OSError | ValueError) -> None:
-        if isinstance(error, ValueError):
-            # A NUL byte, or text that is no text: exec cannot pass it on.
+        if isinstance(error, ValueError) or error.errno == errno.E2BIG:
+            # A NUL byte, text that is no text, too much of it: exec cannot
+            # pass it on, and no other run could.
             micros = (time.monotonic_ns() - task.clock_ns) // 1000
             self._link.settle(task, Outcome(
                 settle.FAIL, "bad", task.started_ns, micros,
@@ -178,8 +181,8 @@ class Runner:
         return group if group.exists() else None
 
     def reap(self) -> None:
-        """Settle every command that has ended."""
-        while self._running:
+        """Settle every command that has ended; bury their strays too."""
+        while True:
             try:
                 # Not yet reaped: while the leader is a zombie its process
                 # group's number cannot be anybody else's.
@@ -212,7 +215,7 @@ class Runner:
             self._link.give_back(task.hint, task.active)
             self._work.clean(running.work)
             return
-        self._end_strays(task.name.id)
+        leftover.end_strays(task.name.id, self._running)
         out = running.capture.close()
         last = running.capture.last_error(out[1])
         effect, kind, status, text = command.verdict(
@@ -249,14 +252,6 @@ class Runner:
         ) or not self._link.settle_plain(running.task, outcome.micros):
             self._link.settle(running.task, outcome)
         self._work.clean(running.work)
-
-    def _end_strays(self, job_id: str) -> None:
-        """Kill what left the process group; we are its new parent."""
-        strays = [
-            pid for pid in leftover.children() if pid not in self._running
-        ]
-        if strays:
-            leftover.kill(leftover.JOB_VARIABLE, {job_id}, strays)
 
     def tick(self, now: float) -> float | None:
         """Act on what is due; seconds until the next, None if nothing is."""

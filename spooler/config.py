@@ -260,7 +260,7 @@ def parse(
     """
     try:
         table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{where}: {error}") from None
     handlers_table = table.pop("handler", {})
     _check_format(table.get("format", FORMAT), where)

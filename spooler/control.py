@@ -127,7 +127,10 @@ class Server:
             try:
                 request = json.loads(line)
                 answer = self._answer(request)
-            except (ValueError, KeyError, TypeError, AttributeError):
+            except (
+                ValueError, KeyError, TypeError, AttributeError,
+                RecursionError,
+            ):
                 answer = {"v": 1, "error": "not understood"}
             try:
                 # Small, and the socket is fresh: it takes it whole.

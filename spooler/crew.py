@@ -26,6 +26,21 @@ from spooler.text import inert
 log = logging.getLogger(__name__)
 
 _KILL_AFTER_S = 0.5
+_LINGER_S = 1.0  #: that a worker may live on after it hung up
+_DEAF_S = 5.0  #: that it may do nothing about the jobs it was given
+#: What comes of reports that no worker of ours writes.
+_NONSENSE = (
+    ValueError, TypeError, LookupError, AttributeError, ArithmeticError,
+)
+
+#: What a job is told of a worker that we killed.
+_KILLED_FOR = {
+    "killed": "killed by an operator",
+    "timeout":
+        "timed out and did not end when told to; its worker was killed",
+    "gone": "its worker hung up during the run, and was killed",
+    "nonsense": "its worker talked nonsense during the run, and was killed",
+}
 
 
 class Crew:
@@ -78,17 +93,36 @@ class Crew:
 
     def hear(self, worker: Worker) -> None:
         """Take a worker's reports; replace it if it is gone."""
-        try:
-            reports = worker.receive()
-        except ValueError as error:
-            log.error("worker %s: %s; ended", worker.owner, error)
-            worker.kill()
-            reports = None
-        if reports is None:
+        if self._listen(worker) is not None:
+            return
+        if worker.has_ended():
             self._died(worker)
             return
-        for report in reports:
-            self._book(worker, report)
+        # It is about to end, or a handler became another program.
+        self._unwatch(worker.socket)
+        worker.gone_at = time.monotonic()
+
+    def _listen(self, worker: Worker) -> bool | None:
+        """Whether it reported anything; None if it will not any more."""
+        try:
+            reports = worker.receive()
+            if reports is None:
+                return None
+            for report in reports:
+                self._book(worker, report)
+        except _NONSENSE as error:
+            log.error("worker %s: %s; ended", worker.owner, inert(str(error)))
+            worker.kill("nonsense")
+            return None
+        return bool(reports)
+
+    def see_deaths(self) -> None:
+        """Replace the workers whose process has ended."""
+        for worker in list(self._pool.workers.values()):
+            if worker.has_ended():
+                while worker.gone_at is None and self._listen(worker):
+                    pass
+                self._died(worker)
 
     def _book(self, worker: Worker, report: list[Any]) -> None:
         kind = report[0]
@@ -104,7 +138,7 @@ class Crew:
             )
         elif kind == "taken":
             self._forget(worker.answered(report[1]), report[1])
-        elif kind == "started":
+        elif kind == "started" and worker.kind == "command":
             _, hint, active, pid, work, started_ns, clock_ns, limit = report
             worker.started[hint] = Child(
                 hint, active, worker.outstanding.get(hint, ""), pid, work,
@@ -123,9 +157,6 @@ class Crew:
             # This one job cannot be moved; it must not stop the others.
             self._forget(worker.answered(report[1]), report[1])
             self.refused[report[1]] = report[2]
-            log.error(
-                "%s: left alone: %s", id_of(report[1]), inert(report[2])
-            )
         elif kind == "ready":
             self._pool.is_ready(worker)
         elif kind == "worn":
@@ -159,7 +190,8 @@ class Crew:
 
     def _died(self, worker: Worker) -> None:
         doing = worker.board.read()
-        self._unwatch(worker.socket)
+        if worker.gone_at is None:
+            self._unwatch(worker.socket)
         code = self._pool.reap(worker)
         if not worker.retiring:
             log.warning("worker %s %s", worker.owner, describe_exit(code))
@@ -170,9 +202,7 @@ class Crew:
         self._drop_output(worker.owner)
         for child in list(worker.started.values()):
             if self.foster.adopt(child):
-                log.info(
-                    "%s: runs on without its runner", id_of(child.hint)
-                )
+                log.info("%s: runs on without its runner", id_of(child.hint))
                 worker.answered(child.hint)
         for hint in list(worker.outstanding):
             self._unclaimed(worker, hint)
@@ -198,25 +228,27 @@ class Crew:
 
     def _lost_jobs(self, worker: Worker, code: int, micros: int) -> None:
         now_ns = time.time_ns()
-        in_care = {child.active for child in self.foster.children}
+        in_care = [child for child, _ in self._ended] + self.foster.children
+        cared = {child.active for child in in_care}
         lost = [
             (active, name) for active, name in recover.orphans(
                 self._spool, lambda owner: owner == worker.owner
-            ) if active not in in_care
+            ) if active not in cared
         ]
-        if worker.kind == "command" and lost:
-            # It died before it could tell of them.
-            leftover.kill(
-                leftover.JOB_VARIABLE, {name.id for _, name in lost},
-                leftover.children(),
-            )
+        if worker.kind == "command":
+            for _, name in lost:  # it died before it could tell of them
+                leftover.end_strays(name.id, self._pids())
+            recover.tidy_work(self._spool, lambda work: (
+                work.startswith(f"{worker.owner}-")
+                and all(child.work != work for child in in_care)
+            ))
         for active, name in lost:
             if self.dispatcher.stopped and worker.killed_for is None:
                 back = self._spool.give_back(active)
                 log.info("%s: given back", name.id if back else active)
                 continue
             outcome = Outcome(
-                *_fate(worker, code), started_ns=now_ns - micros * 1000,
+                *_fate(worker), started_ns=now_ns - micros * 1000,
                 micros=micros, status=None,
                 text=_why(worker, code),
             )
@@ -246,9 +278,11 @@ class Crew:
         runners = [
             worker for worker in self._pool.workers.values()
             if worker.kind == "command" and worker.ready
+            and worker.gone_at is None
         ]
         while self._ended and runners:
             child, code = self._ended.pop()
+            leftover.end_strays(id_of(child.hint), self._pids())
             runners[0].outstanding[child.hint] = child.handler
             counts = runners[0].counts
             counts[child.handler] = counts.get(child.handler, 0) + 1
@@ -270,7 +304,8 @@ class Crew:
             log.info("%s: given back", id_of(child.hint))
 
     def reap_orphans(self) -> None:
-        """Take leave of processes that commands left behind."""
+        """Take leave of dead workers, and of what commands left behind."""
+        self.see_deaths()
         reap_orphans(self._pids())
 
     def running(self) -> list[dict[str, Any]]:
@@ -314,17 +349,30 @@ class Crew:
             Whether any worker is busy, so that it must be looked at again.
         """
         busy = False
-        for worker in self._pool.workers.values():
-            worker.flush()  # what its socket had no room for
-        now_ns = time.monotonic_ns()
+        now = time.monotonic()
         for worker in list(self._pool.workers.values()):
+            worker.flush()  # what its socket had no room for
+            if worker.gone_at is not None and now > worker.gone_at + _LINGER_S:
+                worker.kill("gone")
             if worker.kind != "python" or not worker.outstanding:
+                worker.idle_since = None
                 continue
             busy = True
             doing = worker.board.read()
-            if doing is not None and 0 < doing[2] < now_ns - doing[1]:
+            if doing is None:
+                self._check_idle(worker, now)
+                continue
+            worker.idle_since = None
+            if 0 < doing[2] < time.monotonic_ns() - doing[1]:
                 worker.kill("timeout")
         return busy
+
+    def _check_idle(self, worker: Worker, now: float) -> None:
+        if worker.idle_since is None:
+            worker.idle_since = now
+        elif now > worker.idle_since + _DEAF_S:
+            log.error("worker %s: %s; ended", worker.owner, "takes no jobs")
+            worker.kill("gone")
 
 
 def _child_fields(child: Child) -> dict[str, Any]:
@@ -333,7 +381,7 @@ def _child_fields(child: Child) -> dict[str, Any]:
     }
 
 
-def _fate(worker: Worker, code: int) -> tuple[str, str]:
+def _fate(worker: Worker) -> tuple[str, str]:
     if worker.killed_for == "killed":
         return settle.FAIL, "killed"
     if worker.killed_for == "timeout":
@@ -342,10 +390,8 @@ def _fate(worker: Worker, code: int) -> tuple[str, str]:
 
 
 def _why(worker: Worker, code: int) -> str:
-    if worker.killed_for == "killed":
-        return "killed by an operator"
-    if worker.killed_for == "timeout":
-        return "timed out and did not end when told to; its worker was killed"
+    if worker.killed_for is not None:
+        return _KILLED_FOR[worker.killed_for]
     return f"its worker was {describe_exit(code)} during the run".replace(
         "was exited", "exited"
     )

@@ -204,7 +204,7 @@ class Daemon:
         self._upkeep.begin()
         self._recover()
         for entry, why in self.crew.refused.items():
-            self._arrivals.intake.leave(entry, why)
+            self._arrivals.intake.refuse(entry, why)
         self.crew.refused.clear()
         self._arrivals.work()
         self._rejects.file(self.config)
@@ -269,7 +269,7 @@ class Daemon:
             waits.append(self._stuck_wait)
         if self._fostering:
             waits.append(_FOSTER_CHECK_S)
-        if any(worker.outstanding for worker in self._pool.workers.values()):
+        if any(worker.busy for worker in self._pool.workers.values()):
             waits.append(_LIMIT_CHECK_S)
         return max(0.0, min(waits))
 

@@ -87,7 +87,9 @@ def _handler(text: str) -> str:
 
 def _length(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 15):
-        raise ValueError(f"Length is a count of bytes, not '{inert(text)}'")
+        raise ValueError(
+            f"Length is a count of bytes, not '{inert(text, 40)}'"
+        )
     return int(text)
 
 
@@ -165,7 +167,7 @@ def _is_token(field: str) -> bool:
 def unknown(field: str, fields: tuple[str, ...]) -> str:
     """What is said of a *field* that is none of *fields*."""
     text = f"unknown field '{inert(field, 40)}'"
-    close = difflib.get_close_matches(field.title(), fields, 1)
+    close = difflib.get_close_matches(field[:40].title(), fields, 1)
     if close:
         return f"{text}, did you mean {close[0]}?"
     return f"{text}; use X-... for fields of your own"

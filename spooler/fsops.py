@@ -40,6 +40,11 @@ def is_temporary(error: OSError) -> bool:
     return error.errno in _TEMPORARY
 
 
+def is_misplaced(error: OSError) -> bool:
+    """Tell trouble with directories themselves from that of one entry."""
+    return error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EXDEV)
+
+
 def why(error: OSError) -> str:
     """One line for a person: the kernel's words, and the file if known."""
     text = error.strerror or str(error)
@@ -105,8 +110,12 @@ def _link_unlink(src_fd: int, src: str, dst_fd: int, dst: str) -> bool:
             raise
         return False
     # RACE: killed here, the job has both names; recover.merge mends it.
-    if unlink(src_fd, src):
-        return True
+    try:
+        if unlink(src_fd, src):
+            return True
+    except OSError:
+        unlink(dst_fd, dst)  # it still lies where it was
+        raise
     # RACE: another process moved it between our two calls: it was first.
     unlink(dst_fd, dst)
     return False
@@ -170,22 +179,52 @@ def remove_tree(dir_fd: int, name: str) -> None:
     """
     Remove a directory and all in it, never following a link.
 
+    However deep it is: every directory in it is moved to its top first.
+
     Raises:
         OSError: something in it cannot be removed.
     """
-    fd = open_dir(name, dir_fd)
+    top = open_dir(name, dir_fd)
     try:
-        with os.scandir(fd) as entries:
-            found = [(e.name, e.is_dir(follow_symlinks=False))
-                     for e in entries]
-        for entry, is_dir in found:
-            if is_dir:
-                remove_tree(fd, entry)
-            else:
-                os.unlink(entry, dir_fd=fd)
+        todo = _remove_files(top)
+        while todo:
+            inner = todo.pop()
+            fd = open_dir(inner, top)
+            try:
+                for entry in _remove_files(fd):
+                    todo.append(os.urandom(8).hex())
+                    os.rename(
+                        entry, todo[-1], src_dir_fd=fd, dst_dir_fd=top
+                    )
+            finally:
+                os.close(fd)
+            os.rmdir(inner, dir_fd=top)
+    finally:
+        os.close(top)
+    os.rmdir(name, dir_fd=dir_fd)
+
+
+def _remove_files(fd: int) -> list[str]:
+    """Remove all but the directories in one; returns those."""
+    with os.scandir(fd) as entries:
+        found = [(e.name, e.is_dir(follow_symlinks=False)) for e in entries]
+    for entry, is_dir in found:
+        if is_dir:
+            _open_up(entry, fd)
+        else:
+            os.unlink(entry, dir_fd=fd)
+    return [entry for entry, is_dir in found if is_dir]
+
+
+def _open_up(name: str, dir_fd: int) -> None:
+    """Give a directory of ours a mode that lets us empty and move it."""
+    if status(dir_fd, name).st_mode & 0o700 == 0o700:
+        return
+    fd = os.open(name, _DIRECTORY | os.O_PATH, dir_fd=dir_fd)
+    try:
+        os.chmod(f"/proc/self/fd/{fd}", 0o700)
     finally:
         os.close(fd)
-    os.rmdir(name, dir_fd=dir_fd)
 
 
 def sync(fd: int) -> None:
@@ -285,3 +324,24 @@ def listed(dir_fd: int) -> list[str]:
         return os.listdir(fd)
     finally:
         os.close(fd)
+
+
+def is_being_written(dir_fd: int, name: str) -> bool:
+    """Whether anybody has a file open for writing; True if not to tell."""
+    import fcntl  # costs every submit something at the top
+
+    try:
+        if not stat.S_ISREG(status(dir_fd, name).st_mode):
+            return False
+        fd = os.open(name, NOFOLLOW_READ, dir_fd=dir_fd)
+    except OSError:
+        return True
+    try:
+        # A read lease is granted on what nobody has open for writing.
+        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    except OSError:
+        return True
+    finally:
+        os.close(fd)
+    return False

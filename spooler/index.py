@@ -109,6 +109,8 @@ class Window:
     def begin_scan(self) -> None:
         """Every key on disk is going to be added."""
         self._scanning = True
+        # What a scan cut short had found is to be found again.
+        self._held.difference_update(self._staged)
         self._staged, self._cut_at, self._recut = [], None, False
         self._passed = 0
 

@@ -7,7 +7,6 @@ grammar at once, so that the next file of the same name replaces nothing, and
 so that its handler, priority and due time can be told without opening it.
 """
 
-import errno
 import logging
 import secrets
 import time
@@ -17,10 +16,13 @@ from spooler.errors import BadJob
 from spooler.names import Name
 from spooler.spool import Spool
 from spooler.states import FLOW, State
+from spooler.text import inert
 
 log = logging.getLogger(__name__)
 
 STRAYS_MAX = 1000
+AGAIN_MAX = 10_000
+_SHARE = 20  #: of the time that looking for first tries may take
 _LONG_CHARS = 60  #: a shorter name of the grammar is never too long
 
 
@@ -52,10 +54,14 @@ class Intake:
         self._spool = spool
         self._minter = Minter()
         self.strays: dict[str, str] = {}
+        self.again: dict[str, Name] = {}
+        self._refused: set[str] = set()
+        self._resolve_at = 0.0
         self.delayed: list[tuple[str, int]] = []
 
     def begin_scan(self) -> None:
         """Every entry is going to be seen: forget what was left alone."""
+        self._refused.intersection_update(self.strays)
         self.strays.clear()
 
     def take_in(self, entry: str, is_dir: bool) -> tuple[str, Name] | None:
@@ -75,16 +81,12 @@ class Intake:
         try:
             return self._take_in(entry, is_dir)
         except OSError as error:
-            if fsops.is_temporary(error) or self._is_broken(error):
+            if fsops.is_temporary(error) or fsops.is_misplaced(error):
                 raise
             # This one entry cannot be moved (immutable, or a directory of
             # somebody else's); it must not stop the others.
             self.leave(entry, error.strerror or "cannot be moved")
             return None
-
-    def _is_broken(self, error: OSError) -> bool:
-        """Whether the directories themselves are at fault."""
-        return error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EXDEV)
 
     def _take_in(
         self, entry: str, is_dir: bool
@@ -105,7 +107,9 @@ class Intake:
         if not name.is_waiting_form():
             return self._requeued_by_hand(entry, name)
         if name.resubmitted:
-            return self._resubmitted(entry, name)
+            if len(self.again) < AGAIN_MAX:  # or a later scan finds it
+                self.again[entry] = name
+            return None
         if name.due_ns is not None:
             return self._due(entry, name)
         if str(name) != entry:  # fields in another order
@@ -116,6 +120,15 @@ class Intake:
         """Leave an entry alone until the next scan, and say why."""
         if len(self.strays) < STRAYS_MAX:
             self.strays[entry] = why
+
+    def refuse(self, entry: str, why: str) -> None:
+        """Leave alone a job that cannot be claimed; the log tells it once."""
+        if entry not in self._refused and len(self._refused) < STRAYS_MAX:
+            self._refused.add(entry)
+            name = names.parse(entry)
+            shown = inert(entry) if name is None else name.id
+            log.error("%s: left alone: %s", shown, inert(why))
+        self.leave(entry, why)
 
     def _admit(self, entry: str) -> tuple[str, Name] | None:
         name = Name(names.DEFAULT_PRIORITY, self._minter.mint(), entry)
@@ -157,28 +170,70 @@ class Intake:
         self, entry: str, name: Name
     ) -> tuple[str, Name] | None:
         """A person moved it back with mv: as good as requeue."""
-        moved = self._renamed(entry, name.sent_back())
-        if moved is not None:
-            stem = moved[1].stem
-            for state in (State.DONE, State.FAILED, State.DEFERRED):
-                # A producer may have made up the name of another's job.
-                if not settle.has_job(self._spool, state, stem):
-                    settle.drop_sidecars(self._spool, state, stem)
-        return moved
+        new = name.sent_back()
+        for state in (State.DONE, State.FAILED, State.DEFERRED):
+            # Before the move: killed in between, it is done again.  A
+            # producer may have made up the name of another's job.
+            if settle.is_beside(
+                self._spool, state, new.stem
+            ) and not self._is_taken(state, new.stem):
+                settle.drop_sidecars(self._spool, state, new.stem)
+        return self._renamed(entry, new)
 
-    def _resubmitted(
-        self, entry: str, name: Name
-    ) -> tuple[str, Name] | None:
-        """Submitted again: one job if the first try did arrive after all."""
-        for state in FLOW:  # in flow order, or one that moves is missed
+    def _is_taken(self, state: State, stem: str) -> bool:
+        """Whether what lies beside *stem* in *state* may be another job's."""
+        states = [state]
+        if state is State.DEFERRED:  # of earlier runs of a job that runs now
+            states += State.ACTIVE, State.HELD
+        return any(
+            settle.has_job(self._spool, where, stem) for where in states
+        )
+
+    def resolve_s(self) -> float | None:
+        """Seconds until resolve is of use; None: nothing is to be told."""
+        if not self.again:
+            return None
+        return max(0.0, self._resolve_at - time.monotonic())
+
+    def resolve(self) -> list[tuple[str, Name]]:
+        """
+        Tell which of the jobs submitted again did arrive the first time.
+
+        All at once, for each would need a look at every job.
+
+        Returns:
+            Those that did not, as waiting jobs.
+        """
+        started = time.monotonic()
+        if not self.again or started < self._resolve_at:
+            return []
+        again, self.again = self.again, {}
+        wanted = {name.id for name in again.values()}
+        places: dict[str, set[tuple[State, str]]] = {}
+        # In flow order, or one that moves on is missed; and twice, or one
+        # that is put off or put aside meanwhile is.
+        for state in FLOW * 2:
             for other in self._spool.scan(state):
-                if other.name == entry and state is State.INCOMING:
-                    continue
-                if other.name[2:names.STEM_CHARS] == name.id:
-                    if "," in other.name:
-                        log.info("%s: submitted twice, kept once", name.id)
-                        self._spool.remove(State.INCOMING, entry)
-                        return None
+                job_id = other.name[2:names.STEM_CHARS]
+                if job_id in wanted and "," in other.name:
+                    places.setdefault(job_id, set()).add((state, other.name))
+        out = []
+        for entry, name in again.items():
+            here = State.INCOMING, entry
+            found = places.get(name.id, set())
+            if found - {here}:
+                log.info("%s: submitted twice, kept once", name.id)
+                self._spool.remove(State.INCOMING, entry)
+                found.discard(here)
+                continue
+            moved = self._first(entry, name)
+            if moved is not None:
+                out.append(moved)
+        took = time.monotonic() - started
+        self._resolve_at = time.monotonic() + _SHARE * took
+        return out
+
+    def _first(self, entry: str, name: Name) -> tuple[str, Name] | None:
         first = name.waiting(name.runs)
         if name.due_ns is not None:
             first.due_ns = name.due_ns

@@ -193,6 +193,12 @@ def _open(dir_fd: int, name: str) -> int:
     except OSError as error:
         if error.errno == errno.ELOOP:
             raise BadJob("is a symbolic link, not a regular file") from None
+        if error.errno == errno.EAGAIN:
+            # Its producer, or a file server, keeps all others waiting.
+            raise BadJob(
+                "a lease is held on it (fcntl F_SETLEASE), so spoold cannot"
+                " open it; give up the lease and requeue"
+            ) from None
         if error.errno not in (errno.EACCES, errno.EPERM, errno.ENXIO):
             raise
         status = fsops.status(dir_fd, name)

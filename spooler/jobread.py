@@ -204,7 +204,9 @@ def _set_json(
         raise ValueError("a JSON document has no Digest")
     elif key in SINGLE or key.startswith("x-"):
         if isinstance(item, bool) or not isinstance(item, (str, int, float)):
-            raise ValueError(f"{field} is a text or a number")
+            raise ValueError(
+                f"{inert(field, 40)} is a text or a number"
+            )
         set_field(document, seen, field, _scalar(field, item))
     else:
         raise ValueError(unknown(field, FIELDS + JSON_FIELDS))
@@ -212,25 +214,25 @@ def _set_json(
 
 def _text(field: str, item: Any) -> str:
     if not isinstance(item, str):
-        raise ValueError(f"{field} is a text")
+        raise ValueError(f"{inert(field, 40)} is a text")
     return item
 
 
 def _scalar(field: str, item: str | int | float) -> str:
     text = _passable(field, str(item))
     if "\n" in text:
-        raise ValueError(f"{field} holds a newline")
+        raise ValueError(f"{inert(field, 40)} holds a newline")
     return text
 
 
 def _passable(field: str, text: str) -> str:
     """What a header line could hold can also be an argument, a variable."""
     if "\0" in text:
-        raise ValueError(f"{field} holds a NUL byte")
+        raise ValueError(f"{inert(field, 40)} holds a NUL byte")
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:
-        raise ValueError(f"{field} is not UTF-8") from None
+        raise ValueError(f"{inert(field, 40)} is not UTF-8") from None
     return text
 
 

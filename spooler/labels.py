@@ -18,4 +18,4 @@ def shown_name(text: str) -> str:
         return ""
     if parsed.dropped_name is not None:
         return f"name={inert(parsed.dropped_name)}"
-    return f"handler={parsed.told_handler}"
+    return f"handler={inert(parsed.told_handler or '')}"

@@ -10,6 +10,7 @@ from spooler.breaker import Breaker
 from spooler.clock import base_ns, steady_ns
 from spooler.config import Config
 from spooler.labels import id_of, shown_name
+from spooler.record import REASON_MAX_CHARS
 from spooler.states import State
 
 log = logging.getLogger(__name__)
@@ -88,6 +89,7 @@ class Ledger:
         if state is State.DONE and not log.isEnabledFor(logging.DEBUG):
             return  # the common case, thousands a second
         shown = shown_name(hint)
+        text = text[:REASON_MAX_CHARS]
         took = units.format_duration(micros / 1e6)
         if state is State.DONE:
             log.debug("%s: done in %s %s", id_of(hint), took, shown)

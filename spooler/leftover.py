@@ -10,6 +10,7 @@ pid is remembered, and one is killed through a descriptor that pins it.
 import logging
 import os
 import signal
+import time
 from collections.abc import Collection, Iterable
 
 log = logging.getLogger(__name__)
@@ -17,6 +18,8 @@ log = logging.getLogger(__name__)
 #: In the environment of every worker and command.
 INSTANCE_VARIABLE = "SPOOL_INSTANCE"
 JOB_VARIABLE = "SPOOL_JOB_ID"
+#: Whoever forks while he is killed is met in the next round.
+_ROUNDS, _ROUND_S = 20, 0.001
 
 
 def kill(
@@ -38,6 +41,27 @@ def kill(
         if pid != os.getpid() and _is_marked(pid, wanted):
             killed += _kill(pid, wanted)
     return killed
+
+
+def end_strays(job_id: str, known: Collection[int] = ()) -> None:
+    """
+    Kill what the ended command of a job left behind.
+
+    We are its subreaper: if anything is left, one of our children is.
+
+    Args:
+        known: children that others look after.
+    """
+    wanted = {f"{JOB_VARIABLE}={job_id}".encode()}
+    for _ in range(_ROUNDS):
+        if not any(
+            _is_marked(pid, wanted)
+            for pid in children() if pid not in known
+        ):
+            return
+        # Their own children are not ours yet: look at everybody.
+        kill(JOB_VARIABLE, {job_id})
+        time.sleep(_ROUND_S)
 
 
 def children() -> list[int]:

@@ -326,7 +326,9 @@ def why_illegal(name: str) -> str | None:
         if name.endswith(UNFINISHED_SUFFIXES):
             return "name ends like a file still being written"
     limit = DROP_MAX_BYTES
-    if tail.endswith(DOCUMENT_SUFFIX):
+    if tail.endswith(DOCUMENT_SUFFIX) or (
+        parsed is not None and parsed.handler is not None
+    ):
         limit = DROP_DOCUMENT_MAX_BYTES
     size = len(tail.encode("utf-8", "surrogateescape"))
     if size > limit:

@@ -11,7 +11,6 @@ import collections
 import contextlib
 import dataclasses
 import os
-import select
 import signal
 import socket
 import subprocess
@@ -49,7 +48,11 @@ class Worker:
         counts: how many of them, by handler.
         started: of commands: what the runner told of each, by hint.
         retiring: it gets no further jobs.
-        killed_for: why we killed it: ``timeout`` or ``killed``.
+        killed_for: why we killed it: ``timeout``, ``killed``, ``gone`` or
+            ``nonsense``.
+        gone_at: monotonic moment when it hung up and its process lived on.
+        idle_since: monotonic moment since when it does nothing about what
+            it was given.
     """
 
     def __init__(
@@ -68,6 +71,8 @@ class Worker:
         self.ready = False
         self.retiring = False
         self.killed_for: str | None = None
+        self.gone_at: float | None = None
+        self.idle_since: float | None = None
         self.outstanding: collections.OrderedDict[str, str] = (
             collections.OrderedDict()
         )
@@ -75,6 +80,19 @@ class Worker:
         self.started: dict[str, Child] = {}
         self._unpacker = Unpacker()
         self._unsent = bytearray()
+
+    @property
+    def busy(self) -> bool:
+        """Whether it must be looked at again soon."""
+        return bool(self.outstanding) or self.gone_at is not None
+
+    def has_ended(self) -> bool:
+        """Whether its process is over; it is not reaped yet."""
+        # A child that a handler forked holds the socket: its end is no sign.
+        return os.waitid(
+            os.P_PID, self.process.pid,
+            os.WEXITED | os.WNOHANG | os.WNOWAIT,
+        ) is not None
 
     def send(self, message: dict[str, Any]) -> None:
         """Queue a message; never blocks."""
@@ -134,7 +152,9 @@ class Worker:
         """End the process now."""
         self.killed_for = self.killed_for or why
         self.kill_group()
-        self.process.kill()
+        if self.process.returncode is None:
+            # Not by Popen, which would reap it: see has_ended.
+            os.kill(self.process.pid, signal.SIGKILL)
 
     def kill_group(self) -> None:
         """End what a Python handler left in its worker's process group."""
@@ -230,6 +250,7 @@ class Pool:
         return [
             worker for worker in self.workers.values()
             if worker.kind == kind and not worker.retiring
+            and worker.gone_at is None
         ]
 
     def is_ready(self, worker: Worker) -> None:
@@ -239,22 +260,16 @@ class Pool:
 
     def reap(self, worker: Worker) -> int:
         """
-        Take a dead worker out.
+        Take a worker out whose process has ended.
 
         Returns:
             Its exit status, negative for a signal.
         """
         del self.workers[worker.socket.fileno()]
         worker.close()
-        # It is about to be a zombie; only then its end is its own.
-        _wait_for_end(worker.process.pid)
+        # Still a zombie, so its group's number is nobody else's.
         worker.kill_group()
-        try:
-            code = worker.process.wait(1)
-        except subprocess.TimeoutExpired:
-            # It closed its socket and lives: not one of ours any more.
-            worker.process.kill()
-            code = worker.process.wait()
+        code = worker.process.wait()
         if not worker.ready:
             backoff = self._backoff[worker.kind]
             backoff.wait_s = min(
@@ -277,17 +292,6 @@ class Pool:
         """End every worker now."""
         for worker in self.workers.values():
             worker.kill()
-
-
-def _wait_for_end(pid: int) -> None:
-    try:
-        pidfd = os.pidfd_open(pid)
-    except OSError:
-        return
-    try:
-        select.select([pidfd], [], [], 1.0)
-    finally:
-        os.close(pidfd)
 
 
 def describe_exit(code: int) -> str:

@@ -2,6 +2,7 @@
 """Run Python handlers, one job at a time, in a worker process."""
 
 import contextlib
+import errno
 import functools
 import json
 import os
@@ -20,11 +21,18 @@ from spooler.handlers import JobContext, Loaded, LoadError
 from spooler.settle import Outcome
 from spooler.states import State
 from spooler.text import inert
-from spooler.worker import PAY_EVERY_S, Link, Task
+from spooler.worker import PAY_EVERY_S, UMASK, Link, Task
 
 VALUE_MAX_BYTES = 1 << 20
 TRACEBACK_MAX_CHARS = 64 << 10
 _REPORT_EVERY_S = 0.005
+_ALARM = (signal.SIGALRM,)
+#: Errors that speak of this process, not of the disk, and how long they may
+#: last.
+_OWN_TROUBLE = frozenset((
+    errno.EMFILE, errno.ENOMEM, errno.EBADF, errno.EACCES, errno.EPERM,
+))
+_OWN_TROUBLE_S = 1.0
 _PAGE_BYTES = resource.getpagesize()
 
 
@@ -43,6 +51,7 @@ class Capture:
         self, link: Link, insist: Callable[[Callable[[], int]], int]
     ) -> None:
         self._insist = insist
+        self._link = link
         self._fd = link.spool.fds[State.ACTIVE]
         self._owner = link.owner
         for target, kind in ((1, "out"), (2, "err")):
@@ -66,16 +75,23 @@ class Capture:
             Bytes of standard output and of standard error.
         """
         sizes = []
-        for target, stream, kind in (
-            (1, sys.stdout, "out"), (2, sys.stderr, "err")
-        ):
+        for target, name in ((1, "stdout"), (2, "stderr")):
             try:
-                stream.flush()
-            except (OSError, ValueError):
-                pass  # the handler closed it, or the disk is full
+                getattr(sys, name).flush()
+            except OSError:
+                pass  # the disk is full
+            except Exception:  # closed, or replaced by anything
+                _reopen(name, target)
+        if os.fstat(1).st_size or os.fstat(2).st_size:
+            self._insist(functools.partial(self._own, task))
+        for target, kind in ((1, "out"), (2, "err")):
             take = functools.partial(self._take, task, target, kind)
             sizes.append(self._insist(take))
         return sizes[0], sizes[1]
+
+    def _own(self, task: Task) -> int:
+        self._link.set_apart(task)
+        return 0
 
     def _take(self, task: Task, target: int, kind: str) -> int:
         """One of the two; done again it goes on where it stopped."""
@@ -108,7 +124,7 @@ class Runner:
         self._loaded: dict[str, Loaded] = {}
         self._jobs = 0
         self._told = False
-        signal.signal(signal.SIGALRM, _on_alarm)
+        self._home = os.open(".", os.O_PATH | os.O_CLOEXEC)
 
     def run(self, hints: list[str], handler: str) -> None:
         """Run the jobs of one batch, in order."""
@@ -123,9 +139,9 @@ class Runner:
                 outcome = self._run(task)
                 if outcome is not None:
                     link.settle(task, outcome)
+            since = time.monotonic()
             while link.owed and not board.stopping():
-                link.flush()
-                time.sleep(PAY_EVERY_S)  # a disk that heals rings no bell
+                self._wait_for_disk(link.refusal, since)
                 link.pay()
             link.flush(_REPORT_EVERY_S)
         board.end()
@@ -154,6 +170,7 @@ class Runner:
 
     def _insist(self, work: Callable[[], int]) -> int:
         """Do *work* until the disk takes it: the run was not in vain."""
+        since = time.monotonic()
         while True:
             try:
                 return work()
@@ -161,8 +178,22 @@ class Runner:
                 if not fsops.is_temporary(error) or self._board.stopping():
                     raise
                 self._link.report_trouble("owing", error)
-                self._link.flush()
-                time.sleep(PAY_EVERY_S)
+                self._wait_for_disk(error, since)
+
+    def _wait_for_disk(self, error: OSError | None, since: float) -> None:
+        """
+        Wait a little: a disk that heals rings no bell.
+
+        Raises:
+            OSError: the trouble is this process's own and does not pass: a
+                handler used up or closed its descriptors, or became another
+                user.  The daemon files the job then.
+        """
+        self._link.flush()
+        if error is not None and error.errno in _OWN_TROUBLE:
+            if time.monotonic() > since + _OWN_TROUBLE_S:
+                raise error
+        time.sleep(PAY_EVERY_S)
 
     def _run(self, task: Task) -> Outcome | None:
         """Run one job; None if it is settled already."""
@@ -173,17 +204,21 @@ class Runner:
             if limit is not None:
                 hard = limit + task.handler.kill_after_s
                 self._board.begin(task.hint, task.clock_ns, int(hard * 1e9))
+                # An earlier handler may have changed either.
+                signal.signal(signal.SIGALRM, _on_alarm)
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, _ALARM)
                 signal.setitimer(signal.ITIMER_REAL, limit)
             try:
                 value = self._call(task, loaded)
                 if value is not None:
                     value = _checked(value)
             finally:
-                if limit is not None:
-                    signal.setitimer(signal.ITIMER_REAL, 0)
+                # Whoever set it: it must not ring in the next run.
+                signal.setitimer(signal.ITIMER_REAL, 0)
         except BaseException as error:  # noqa: B902 - a handler may raise all
             raised = error
         micros = (time.monotonic_ns() - task.clock_ns) // 1000
+        self._restore()
         out, err = self._capture.collect(task)
         if raised is None:
             if value is None and not (out or err or task.tags):
@@ -199,6 +234,12 @@ class Runner:
             delay_s=delay_s, traceback=trace, out_bytes=out, err_bytes=err,
             tags=task.tags,
         )
+
+    def _restore(self) -> None:
+        """Undo what the next run would suffer from."""
+        os.umask(UMASK)
+        with contextlib.suppress(OSError):
+            os.fchdir(self._home)
 
     def _call(self, task: Task, loaded: Loaded) -> Any:
         if task.handler.memory is None:
@@ -241,6 +282,15 @@ def _memory(limit: int) -> Iterator[None]:
 def _resident_bytes() -> int:
     with open("/proc/self/statm", "rb") as file:
         return int(file.read().split()[1]) * _PAGE_BYTES
+
+
+def _reopen(name: str, fd: int) -> None:
+    """Give Python a stream again that a handler took away."""
+    stream = open(
+        fd, "w", encoding="utf-8", errors="backslashreplace", closefd=False
+    )
+    setattr(sys, name, stream)
+    setattr(sys, f"__{name}__", stream)
 
 
 def _on_alarm(_signal: int, _frame: object) -> None:

@@ -20,6 +20,7 @@ from spooler.route import Router
 from spooler.settle import Outcome, Settled
 from spooler.spool import Spool
 from spooler.states import FLOW, PRECEDENCE, State
+from spooler.text import inert
 
 log = logging.getLogger(__name__)
 
@@ -124,7 +125,11 @@ def merge(spool: Spool) -> int:
             continue
         for entry in spool.scan(state):
             job_id = entry.name[2:names.STEM_CHARS]
-            if "," in entry.name and hash(job_id) in twice:
+            if "," not in entry.name or hash(job_id) not in twice:
+                continue
+            # Names that their producer chose say nothing, whatever they are
+            # alike in: he may submit one file twice.
+            if names.parse(entry.name) is not None:
                 key = job_id, entry.inode()
                 places.setdefault(key, []).append((state, entry.name))
     removed = 0
@@ -179,10 +184,15 @@ def tidy(spool: Spool, is_dead: Callable[[str], bool]) -> None:
         if is_dead(capture[:names.OWNER_CHARS]):
             fsops.unlink(active_fd, capture)
     _tidy_deferred(spool)
+    tidy_work(spool, lambda work: is_dead(work.partition("-")[0]))
+
+
+def tidy_work(spool: Spool, is_left: Callable[[str], bool]) -> None:
+    """Remove the work directories that nobody works in, by *is_left*."""
     work_fd = fsops.open_dir("work", spool.private_fd)
     try:
         for work in fsops.listed(work_fd):
-            if is_dead(work.partition("-")[0]):
+            if is_left(work):
                 try:
                     fsops.remove_tree(work_fd, work)
                 except OSError:
@@ -227,7 +237,7 @@ def judge_unroutable(spool: Spool, config: Config, active: str) -> Outcome:
     name = names.parse(active)
     assert name is not None
     handler = Router(config).handler_of(name)
-    kind, text = "unknown-handler", f"unknown handler '{handler}'"
+    kind, text = "unknown-handler", f"unknown handler '{inert(handler or '')}'"
     if name.told_handler is None:
         kind = "no-handler"
         text = "no handler: no pattern matches its name and no default is set"

@@ -4,11 +4,12 @@
 import collections
 import time
 
-from spooler import recover, settle
+from spooler import fsops, recover, settle
 from spooler.arrivals import Arrivals
 from spooler.config import Config
 from spooler.ledger import Ledger
 from spooler.spool import Spool
+from spooler.sweep import SLICE_S
 
 
 class Rejects:
@@ -32,10 +33,27 @@ class Rejects:
         Raises:
             OSError: the spool is in trouble; the next call goes on.
         """
+        until = time.monotonic() + SLICE_S
+        self._settle(config)
         for hint in self._arrivals.take_rejects():
-            active = self._spool.claim(hint, self._owner)
+            active = self._claim(hint)
             if active is not None:
                 self._claimed.append((hint, active))
+                self._settle(config)
+            if time.monotonic() > until:
+                return
+
+    def _claim(self, hint: str) -> str | None:
+        try:
+            return self._spool.claim(hint, self._owner)
+        except OSError as error:
+            if fsops.is_temporary(error) or fsops.is_misplaced(error):
+                raise
+            # This one cannot be moved; it must not stop the others.
+            self._arrivals.intake.refuse(hint, fsops.why(error))
+            return None
+
+    def _settle(self, config: Config) -> None:
         while self._claimed:
             hint, active = self._claimed[0]
             outcome = recover.judge_unroutable(self._spool, config, active)

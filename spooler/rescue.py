@@ -12,6 +12,8 @@ from spooler.states import State
 
 _EVERY_S = 5.0
 _SOON_S = 0.2
+#: That the workers of a dead spoold may take to end by themselves.
+_GRACE_S = 5.0
 
 
 class Rescue:
@@ -25,6 +27,7 @@ class Rescue:
         self._instances = instances
         self._instance = instance
         self._next_at = 0.0
+        self._lingering: dict[str, float] = {}
 
     def wait_s(self) -> float:
         """Seconds until the next look."""
@@ -56,6 +59,7 @@ class Rescue:
         # One that is about to end is looked at again soon.
         every = _EVERY_S if dead == others else _SOON_S
         self._next_at = time.monotonic() + every
+        self._end_lingering(set(others) - set(dead))
         if not dead and not insist:
             return
         # An instance without a lock file is dead as well.
@@ -68,3 +72,22 @@ class Rescue:
         )
         for instance in dead:
             self._instances.forget(instance)
+
+    def _end_lingering(self, alive: set[str]) -> None:
+        """
+        End what keeps another instance alive for too long.
+
+        We hold the lock of the spool, so no other spoold lives.  A process
+        that a Python handler forked has its worker's lock, and may have it
+        for ever.
+        """
+        now = time.monotonic()
+        self._lingering = {
+            name: self._lingering.get(name, now) for name in alive
+        }
+        late = [
+            name for name, since in self._lingering.items()
+            if now > since + _GRACE_S
+        ]
+        if late:
+            leftover.kill(leftover.INSTANCE_VARIABLE, late)

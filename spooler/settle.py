@@ -147,7 +147,11 @@ def settle(
         raise ValueError(f"not a job name: {active!r}")
     limit = max_attempts or (handler.attempts if handler else 1)
     old = read_record(spool, State.DEFERRED, name.stem)
-    runs = old.runs if old is not None else ()
+    # A producer who copies an id gets nothing of the other job's past.
+    foreign = old is not None and handler is not None and (
+        old.handler not in (None, handler.name)
+    )
+    runs = old.runs if old is not None and not foreign else ()
     runs = tuple(run for run in runs if run.run < name.runs)
     state, due_ns, text = _decide(
         outcome, name.runs, runs, handler, limit, now_ns, dice
@@ -179,7 +183,8 @@ def settle(
         name = names.parse(active) or name
     _file_sidecars(spool, name.stem, state, full, durable)
     moved = _move(spool, active, state, outcome, due_ns)
-    if moved is None and _handler_took_it(spool, active):
+    if moved is None and _is_nowhere(spool, active):
+        # Its handler moved or deleted it, as it may; its verdict needs one.
         if state is State.DEFERRED:
             # Nothing is left to be tried again.
             drop_sidecars(spool, state, name.stem)
@@ -190,18 +195,23 @@ def settle(
                 full, runs=(*runs, entry), out_bytes=0, err_bytes=0
             )
             _file_sidecars(spool, name.stem, state, full, durable)
-        moved = _move(spool, active, state, outcome, due_ns)
+        moved = spool.stand_in(
+            active, state, outcome.verdict, outcome.micros
+        )
     if moved is not None and state is not State.DEFERRED and name.runs > 1:
-        _tidy_up(spool, state, name.stem)
+        _tidy_up(spool, state, name.stem, foreign)
     return Settled(state, moved, due_ns, text)
 
 
-def _tidy_up(spool: Spool, state: State, stem: str) -> None:
+def _tidy_up(
+    spool: Spool, state: State, stem: str, foreign: bool
+) -> None:
     """Drop what earlier runs left; the verdict stands whatever fails."""
     # An interrupted run may have prepared the other verdict.
     other = State.FAILED if state is State.DONE else State.DONE
     try:
-        drop_sidecars(spool, State.DEFERRED, stem)
+        if not foreign:
+            drop_sidecars(spool, State.DEFERRED, stem)
         if not _is_taken(spool, other, stem):
             drop_sidecars(spool, other, stem)
     except OSError:
@@ -215,9 +225,15 @@ def _is_taken(spool: Spool, state: State, stem: str) -> bool:
     It is when a producer copied a minted name; each keeps its own.  What an
     earlier verdict of the same job left has no job beside it.
     """
-    beside = (fsops.exists(spool.fds[state], f"{stem}.{kind}")
-              for kind in names.SIDECARS)
-    return any(beside) and has_job(spool, state, stem)
+    return is_beside(spool, state, stem) and has_job(spool, state, stem)
+
+
+def is_beside(spool: Spool, state: State, stem: str) -> bool:
+    """Whether anything lies beside a job of that stem in *state*."""
+    return any(
+        fsops.exists(spool.fds[state], f"{stem}.{kind}")
+        for kind in names.SIDECARS
+    )
 
 
 def has_job(spool: Spool, state: State, stem: str) -> bool:
@@ -315,13 +331,8 @@ def _move(
     return spool.defer(active, outcome.verdict, due_ns or 0)
 
 
-def _handler_took_it(spool: Spool, active: str) -> bool:
-    """
-    Stand in for a job file that its handler moved or deleted.
-
-    A handler may well keep the file it was given; the job still needs one to
-    carry its verdict.  False if the job went elsewhere (recovered, killed).
-    """
+def _is_nowhere(spool: Spool, active: str) -> bool:
+    """Whether the job is gone; False if it went elsewhere."""
     name = names.parse(active)
     assert name is not None
     for state in FLOW:
@@ -329,7 +340,6 @@ def _handler_took_it(spool: Spool, active: str) -> bool:
             if entry.name[2:names.STEM_CHARS] == name.id:
                 if "," in entry.name:
                     return False
-    os.close(fsops.create(spool.fds[State.ACTIVE], active))
     return True
 
 

@@ -323,14 +323,25 @@ class Spool:
         """Delete a done or failed job; False if it is gone already."""
         return fsops.unlink(self.fds[state], final)
 
+    def stand_in(
+        self, active: str, state: State, verdict: str, micros: int
+    ) -> str:
+        """
+        Make an empty file that carries the verdict of a job whose file is
+        gone.  In its last place at once: an empty job must never run.
+        """
+        final = _final(active, verdict, micros)
+        while True:
+            try:
+                os.close(fsops.create(self.fds[state], str(final)))
+                return str(final)
+            except FileExistsError:
+                final.twin = mint_twin()
+
     def _settle(
         self, active: str, state: State, verdict: str, micros: int
     ) -> str | None:
-        name = _parsed(active)
-        final = name.waiting(name.runs)
-        final.verdict = verdict
-        if micros <= names.MAX_MICROSECONDS:
-            final.micros = micros
+        final = _final(active, verdict, micros)
         return self._move(State.ACTIVE, active, state, final)
 
     def _move(
@@ -351,6 +362,15 @@ class Spool:
                     raise
                 twin.twin = mint_twin()
                 target = str(twin)
+
+
+def _final(active: str, verdict: str, micros: int) -> Name:
+    name = _parsed(active)
+    final = name.waiting(name.runs)
+    final.verdict = verdict
+    if micros <= names.MAX_MICROSECONDS:
+        final.micros = micros
+    return final
 
 
 def _parsed(name: str) -> Name:

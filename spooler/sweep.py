@@ -13,6 +13,8 @@ from spooler.spool import Spool
 from spooler.states import State
 
 SLICE = 1000
+#: What one piece of work may take before others get their turn.
+SLICE_S = 0.05
 #: A scan may take this share of the time, so that rescans of a huge
 #: directory do not become the daemon's main work.
 _SHARE = 20
@@ -104,10 +106,12 @@ class Sweep:
         if time.time_ns() - mtime_ns < _CLOCK_SLACK_NS:
             mtime_ns = 0  # a later change may leave the same stamp
         self._begin()
+        until = started + SLICE_S
         for number, entry in enumerate(self._spool.scan(self._state), 1):
             self._take(entry.name, entry.is_dir(follow_symlinks=False))
-            if number % SLICE == 0:
+            if number % SLICE == 0 or time.monotonic() > until:
                 yield
+                until = time.monotonic() + SLICE_S
         self._end()
         self.complete = True
         self._seen_mtime_ns = mtime_ns

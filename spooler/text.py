@@ -34,6 +34,19 @@ def _escape(char: str) -> str:
     return char.encode("unicode_escape").decode("ascii")
 
 
+def one_line(text: str) -> str:
+    """
+    Escape what would leave the line or move a cursor, and only that.
+
+    For text that is inert already but for a mistake: a backslash stays.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        char if char == "\\" else _escape(char) for char in text
+    )
+
+
 def inert_bytes(data: bytes, limit: int | None = None) -> str:
     """The same for bytes of unknown encoding."""
     return inert(data.decode("utf-8", "surrogateescape"), limit)

@@ -51,7 +51,7 @@ def _number(digits: str, text: str) -> float:
 
 
 def _not_a_duration(text: str) -> str:
-    return f"{text!r} is not a duration; write it like 90s, 1h30m or 2d"
+    return f"{text[:60]!r} is not a duration; write it like 90s, 1h30m or 2d"
 
 
 def format_duration(seconds: float) -> str:
@@ -90,7 +90,7 @@ def parse_size(text: str) -> int:
     unit = _BYTES.get(bare[len(digits):].strip())
     if unit is None or not digits.strip().isdecimal():
         raise ValueError(
-            f"{text!r} is not a size; write it like 64K, 16MiB or 2G"
+            f"{text[:60]!r} is not a size; write it like 64K, 16MiB or 2G"
         )
     return int(digits) * unit
 
@@ -123,8 +123,8 @@ def parse_moment(text: str) -> int:
         seconds = -1.0
     if not 0 <= seconds < 7_258_118_400:
         raise ValueError(
-            f"{text!r} is not a moment; write it like 2026-11-22T03:00:00Z"
-            " or @1795316400"
+            f"{text[:60]!r} is not a moment; write it like"
+            " 2026-11-22T03:00:00Z or @1795316400"
         )
     return round(seconds * NS)
 

@@ -20,12 +20,14 @@ from spooler.config import Config, Handler
 from spooler.errors import BadJob
 from spooler.jobload import Job
 from spooler.names import DOCUMENT_SUFFIX, Name, parse
+from spooler.record import REASON_MAX_CHARS
 from spooler.settle import Outcome
 from spooler.spool import Spool
 from spooler.states import State
 from spooler.wire import Unpacker, pack
 
 RECEIVE_BYTES = 1 << 18  #: read from a socket at once
+UMASK = 0o027
 PAY_EVERY_S = 0.5  #: between tries of what the disk refused
 
 
@@ -101,6 +103,7 @@ class Link:
         )
         #: Moves the disk refused: done again until it takes them.
         self.owed: list[Callable[[], None]] = []
+        self.refusal: OSError | None = None  #: what the disk said last
         self._reports: list[list[Any]] = []
         self._reported_at = time.monotonic()
 
@@ -195,6 +198,19 @@ class Link:
             )
         return job
 
+    def set_apart(self, task: Task) -> None:
+        """Give *task* a name of its own if one that runs has its output."""
+        stem = task.name.stem
+        if not settle.is_beside(self.spool, State.ACTIVE, stem):
+            return
+        for entry in self.spool.scan(State.ACTIVE):
+            if entry.name != task.active and entry.name.startswith(stem):
+                other = parse(entry.name)
+                if other is not None and other.stem == stem:
+                    # A producer copied an id.
+                    task.active = self.spool.twin(task.active)
+                    return
+
     def resume(
         self, hint: str, active: str, handler_name: str, started_ns: int,
         clock_ns: int,
@@ -272,7 +288,7 @@ class Link:
             if settled.state is not State.DONE:
                 text = settle.describe(
                     outcome.kind, outcome.status, outcome.text
-                )
+                )[:REASON_MAX_CHARS]
             self.report(
                 "settled", hint, settled.state.value, settled.name,
                 outcome.micros, text, base,
@@ -290,6 +306,7 @@ class Link:
             try:
                 self.owed[0]()
             except OSError as error:
+                self.refusal = error
                 self.report_trouble("owing", error)
                 return False
             self.owed.pop(0)

@@ -11,7 +11,7 @@ from typing import Any
 
 from spooler import cmdrunner, fsops, pyrunner
 from spooler.wire import Unpacker
-from spooler.worker import RECEIVE_BYTES, Link
+from spooler.worker import RECEIVE_BYTES, UMASK, Link
 
 _PR_SET_PDEATHSIG = 1
 
@@ -38,7 +38,7 @@ def main() -> None:
                 os.set_inheritable(fd, False)  # nothing of ours reaches a job
             except OSError:
                 pass  # the descriptor of the listing itself
-    os.umask(0o027)
+    os.umask(UMASK)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sock = socket.socket(fileno=sock_fd)
     unpacker = Unpacker()

@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: MIT
 """Check the invariants of a spool, and mend it."""
 
+import contextlib
+import ctypes  # noqa: F401 - fsops loads it late, when the owner may not
 import os
+import pwd
+from collections.abc import Iterator
 
 import click
 
-from spooler import check, fsops, names, repair
+from spooler import check, fsops, leftover, names, repair
 from spooler.cli.common import emit, load_config
 from spooler.control import holder
 from spooler.errors import EX_FAILED, EX_NOPERM, SpoolError
@@ -36,7 +40,8 @@ def command(path: str, mend: bool, as_json: bool) -> int:
             return instances.is_dead(owner[:names.INSTANCE_CHARS])
 
         if mend:
-            _mend(spool, is_dead, as_json)
+            with _as_owner(spool):
+                _mend(spool, instances, is_dead, as_json)
         for finding in check.check(spool, is_dead):
             count += 1
             if as_json:
@@ -60,7 +65,39 @@ def command(path: str, mend: bool, as_json: bool) -> int:
     return EX_FAILED if count else 0
 
 
-def _mend(spool: Spool, is_dead: check.IsDead, as_json: bool) -> None:
+@contextlib.contextmanager
+def _as_owner(spool: Spool) -> Iterator[None]:
+    """
+    Let root act as the spool's owner.
+
+    What is made must be the owner's, or spoold could not read it; and with
+    no more power than he has nobody's trick can do more harm.
+    """
+    owner = os.fstat(spool.root_fd)
+    if os.geteuid() != 0 or owner.st_uid == 0:
+        yield
+        return
+    groups, gid = os.getgroups(), os.getegid()
+    try:
+        user = pwd.getpwuid(owner.st_uid)
+    except KeyError:
+        os.setgroups([])
+        os.setegid(owner.st_gid)
+    else:
+        os.initgroups(user.pw_name, user.pw_gid)
+        os.setegid(user.pw_gid)
+    os.seteuid(owner.st_uid)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(gid)
+        os.setgroups(groups)
+
+
+def _mend(
+    spool: Spool, instances: Instances, is_dead: check.IsDead, as_json: bool
+) -> None:
     try:
         lock = Lock(os.path.join(spool.path, PRIVATE, DAEMON_LOCK))
     except BlockingIOError:
@@ -70,6 +107,9 @@ def _mend(spool: Spool, is_dead: check.IsDead, as_json: bool) -> None:
             " stop it first to mend the rest"
         ) from None
     try:
+        # As spoold does: what still runs would see its files go.
+        dead = list(filter(instances.is_dead, instances.listed()))
+        leftover.kill(leftover.INSTANCE_VARIABLE, dead)
         for line in repair.repair(spool, load_config(spool), is_dead):
             if as_json:
                 emit({"v": 1, "mended": line})

@@ -179,6 +179,12 @@ def _confirm(count: int, verb: str, yes: bool) -> None:
 
 
 def forget(spool: Spool, job: JobView) -> None:
-    """Delete what lies beside a job that left its place for good."""
-    for state in {job.state, State.DEFERRED}:
-        settle.drop_sidecars(spool, state, job.stem)
+    """
+    Delete what lies beside a job that left its place for good.
+
+    A verdict that was cut short may have left something elsewhere; what lies
+    beside another job of the same name is not touched.
+    """
+    for state in (State.DEFERRED, State.DONE, State.FAILED):
+        if state is job.state or not settle.has_job(spool, state, job.stem):
+            settle.drop_sidecars(spool, state, job.stem)

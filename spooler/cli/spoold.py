@@ -13,7 +13,7 @@ from spooler.cli import stdio
 from spooler.config import Config
 from spooler.errors import EX_CONFIG, EX_FAILED, EX_NOSUCH, SpoolError
 from spooler.serve import serve
-from spooler.text import inert
+from spooler.text import inert, one_line
 from spooler.units import format_moment
 
 
@@ -39,7 +39,7 @@ class TextFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Write the message, and the level if it is a warning or worse."""
-        text = record.getMessage()
+        text = one_line(record.getMessage())
         if record.levelno >= logging.ERROR:
             return f"error: {text}"
         return text

@@ -26,7 +26,7 @@ LAYERS = {
     2: "fsops",
     3: "spool layout jobload configfile gate reserve publish clock scale"
        " cgroup",
-    4: "settle recover check repair client view intake board",
+    4: "settle recover check repair client view intake board finding beside",
     5: "watch lock handlers pool worker pyrunner cmdrunner command capture"
        " workermain foster leftover labels arrivals dispatch control"
        " sweep notify crew report tour ledger health room rescue stale upkeep"

@@ -17,6 +17,7 @@ import click
 import click.testing
 import pytest
 from spooler import (
+    beside,
     check,
     command,
     config,
@@ -440,13 +441,13 @@ def test_invariants() -> None:
     parts = re.split(r"^\.It (I\d+)\n", text, flags=re.M)
     told = dict(zip(parts[1::2], map(mdoc.words, parts[2::2])))
     known = {}
-    for function in vars(check).values():
+    for function in (*vars(check).values(), *vars(beside).values()):
         found = re.match(r"(I\d+): (.*)", getattr(
             function, "__doc__", None
         ) or "")
         if found:
             known[found[1]] = found[2]
-    assert list(told) == list(known)
+    assert list(told) == sorted(known)
     for number, sentence in known.items():
         assert told[number].startswith(sentence), number
 

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""spoolctl check and its --repair: every violation, seeded by hand."""
