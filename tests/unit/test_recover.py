@@ -46,7 +46,9 @@ def put(spool: Spool, state: State, name: str, text: str = "") -> str:
     return path
 
 
-@pytest.mark.parametrize("first, second", itertools.combinations(STATES, 2))
+@pytest.mark.parametrize(
+    "first, second", list(itertools.combinations(STATES, 2))
+)
 def test_one_inode_under_two_names_is_one_job(
     spool: Spool, first: State, second: State
 ) -> None:
