@@ -70,6 +70,8 @@ class World:
         base = SHM if os.access(SHM, os.W_OK) else None
         self.path = tempfile.mkdtemp(prefix="spool-model-", dir=base)
         self._exit.callback(shutil.rmtree, self.path)
+        # Where people keep the files that they submit.
+        self._exit.callback(shutil.rmtree, self.path + ".d", True)
         layout.create(self.path)
         popen = types.SimpleNamespace(Popen=self._hire, DEVNULL=-3)
         self._exit.enter_context(kernels.installed(
