@@ -19,6 +19,7 @@ from spooler import control, layout, names
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SPOOLD = str(ROOT / "bin" / "spoold")
+SPOOLCTL = str(ROOT / "bin" / "spoolctl")
 HANDLERS = str(ROOT / "tests" / "daemon")
 STATES = ("incoming", "active", "deferred", "hold", "done", "failed")
 TIMEOUT_S = 30.0

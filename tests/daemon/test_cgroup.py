@@ -3,6 +3,7 @@
 
 import os
 import pathlib
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -40,7 +41,7 @@ def group() -> Iterator[pathlib.Path]:
 def inside(group: pathlib.Path) -> list[str]:
     """Start what follows in *group*."""
     script = f'echo 0 >{group}/cgroup.procs && exec "$@"'
-    return ["sh", "-c", script, "sh", SPOOLD]
+    return ["sh", "-c", script, "sh", sys.executable, SPOOLD]
 
 
 def test_a_limited_run_has_a_group_and_leaves_nothing(

@@ -6,6 +6,7 @@ import pathlib
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 
@@ -14,7 +15,14 @@ from daemon.test_run import Start, shell
 from spooler import client, gate, layout
 from spooler.errors import SpoolClosed
 from spooler.reserve import RESERVE_BYTES
-from support import ROOT, SpoolDir, environment, run_spoold, wait_until
+from support import (
+    SPOOLCTL,
+    SPOOLD,
+    SpoolDir,
+    environment,
+    run_spoold,
+    wait_until,
+)
 
 QUIET = 'default = "x"\nrescan = "200ms"\n'
 
@@ -24,7 +32,7 @@ def spoolctl(
 ) -> "subprocess.CompletedProcess[str]":
     """Run spoolctl as a user would."""
     return subprocess.run(
-        [str(ROOT / "bin" / "spoolctl"), "-C", str(spool.path), *words],
+        [sys.executable, SPOOLCTL, "-C", str(spool.path), *words],
         input=data, capture_output=True, text=True, env=environment(None),
         timeout=60,
     )
@@ -67,7 +75,7 @@ def test_the_limit_of_jobs_closes_the_spool(
     assert "closed:" in spoolctl(spool, "status").stdout
     spool.drop("by-hand")
     patient = subprocess.Popen(
-        [str(ROOT / "bin" / "spoolctl"), "-C", str(spool.path), "submit",
+        [sys.executable, SPOOLCTL, "-C", str(spool.path), "submit",
          "--wait-for-room", "x"],
         stdout=subprocess.PIPE, text=True, env=environment(None),
     )
@@ -136,8 +144,8 @@ def test_a_reload_changes_the_limits(spool: SpoolDir, spoold: Start) -> None:
 def test_anybody_may_read_the_gate(spool: SpoolDir, spoold: Start) -> None:
     """Whatever the umask of spoold: producers are other users."""
     spool.configure(QUIET + held_up())
-    spoold(command=["sh", "-c", f'umask 077; exec {ROOT}/bin/spoold "$@"',
-                    "sh"])
+    spoold(command=["sh", "-c", 'umask 077; exec "$@"', "sh",
+                    sys.executable, SPOOLD])
     mode = (spool.path / gate.GATE).stat().st_mode
     assert mode & 0o777 == 0o644
 
