@@ -13,7 +13,7 @@ from support import Spoold, SpoolDir, environment, wait_until
 
 from spooler import names
 
-COUNT = 20_000 if os.environ.get("SPOOL_LONG") == "1" else 2_000
+COUNT = 100_000 if os.environ.get("SPOOL_LONG") == "1" else 2_000
 RACERS = 8
 
 #: Claims every job of a list, beginning somewhere; prints what it won.
