@@ -13,6 +13,9 @@ import struct
 BOARD_BYTES = 4096
 _HEAD = struct.Struct("=QQQH")  # sequence, start and limit in ns, name length
 _STOP = BOARD_BYTES - 1
+_TOLD_AT = 1024
+_TOLD = struct.Struct("=QH")  # sequence, length of what the job tells
+TOLD_MAX_BYTES = 512
 
 
 class Board:
@@ -22,6 +25,7 @@ class Board:
         """Map the page behind *fd*, which may be closed afterwards."""
         self._page = mmap.mmap(fd, BOARD_BYTES)
         self._sequence = 0
+        self._told = 0
 
     @staticmethod
     def create() -> int:
@@ -38,6 +42,9 @@ class Board:
             started_ns: monotonic clock.
             limit_ns: after so long the worker may be killed; 0: never.
         """
+        if self._told:
+            self.tell(b"")
+            self._told = 0
         self._write(started_ns, limit_ns, os.fsencode(hint))
 
     def end(self) -> None:
@@ -51,6 +58,26 @@ class Board:
         _HEAD.pack_into(self._page, 0, self._sequence - 1, *head)
         self._page[_HEAD.size:_HEAD.size + len(data)] = data
         _HEAD.pack_into(self._page, 0, self._sequence, *head)
+
+    def tell(self, data: bytes) -> None:
+        """Say how far the job is; see progress.py."""
+        data = data[:TOLD_MAX_BYTES]
+        self._told += 2
+        page, at = self._page, _TOLD_AT + _TOLD.size
+        _TOLD.pack_into(page, _TOLD_AT, self._told - 1, len(data))
+        page[at:at + len(data)] = data
+        _TOLD.pack_into(page, _TOLD_AT, self._told, len(data))
+
+    def told(self) -> bytes:
+        """What the job says of how far it is."""
+        at = _TOLD_AT + _TOLD.size
+        for _ in range(100):
+            before, size = _TOLD.unpack_from(self._page, _TOLD_AT)
+            data = bytes(self._page[at:at + min(size, TOLD_MAX_BYTES)])
+            if _TOLD.unpack_from(self._page, _TOLD_AT)[0] == before:
+                if not before & 1:
+                    return data
+        return b""
 
     def read(self) -> tuple[str, int, int] | None:
         """The job, its start and its limit; None if idle."""

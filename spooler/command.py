@@ -13,7 +13,7 @@ import shutil
 import signal
 from typing import Any
 
-from spooler import fsops, settle
+from spooler import fsops, progress, settle
 from spooler.leftover import INSTANCE_VARIABLE, JOB_VARIABLE
 from spooler.names import INSTANCE_CHARS
 from spooler.worker import Task
@@ -97,6 +97,7 @@ def environ(task: Task, file: str, work: str) -> dict[str, str]:
         "SPOOL_MAX_ATTEMPTS": str(task.max_attempts),
         "SPOOL_JOB_FILE": file,
         "SPOOL_RESULT": os.path.join(work, RESULT),
+        "SPOOL_PROGRESS": os.path.join(work, progress.FILE),
         "SPOOL_PRIORITY": str(name.priority),
     }
     document = task.job.document

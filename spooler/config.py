@@ -71,6 +71,27 @@ class Handler:
 
 
 @dataclasses.dataclass(frozen=True)
+class Keep:
+    """
+    What is kept of finished jobs.
+
+    Attributes:
+        age_s: how long; None: ever.
+        jobs: how many; 0: any number.
+        size: bytes of disk; 0: any number.
+    """
+
+    age_s: float | None = None
+    jobs: int = 0
+    size: int = 0
+
+    @property
+    def limits(self) -> bool:
+        """Whether anything is to be purged at all."""
+        return self != Keep()
+
+
+@dataclasses.dataclass(frozen=True)
 class Config:
     """
     A whole spool.toml.
@@ -89,6 +110,11 @@ class Config:
         min_free_inodes: the same, of inodes.
         recycle_jobs: jobs after which a Python worker is replaced; 0: never.
         recycle_memory: bytes of memory after which it is; 0: never.
+        keep_done_s: how long a done job is kept; None: ever.
+        keep_done_jobs: how many are; 0: any number.
+        keep_done_size: bytes that they may take; 0: any number.
+        keep_failed_s, keep_failed_jobs, keep_failed_size: the same of jobs
+            that failed.
         handlers: by name.
     """
 
@@ -105,7 +131,27 @@ class Config:
     min_free_inodes: int = 100
     recycle_jobs: int = 0
     recycle_memory: int = 0
+    keep_done_s: float | None = None
+    keep_done_jobs: int = 0
+    keep_done_size: int = 0
+    keep_failed_s: float | None = None
+    keep_failed_jobs: int = 0
+    keep_failed_size: int = 0
     handlers: dict[str, Handler] = dataclasses.field(default_factory=dict)
+
+    @property
+    def keep_done(self) -> Keep:
+        """What is kept of jobs that are done."""
+        return Keep(
+            self.keep_done_s, self.keep_done_jobs, self.keep_done_size
+        )
+
+    @property
+    def keep_failed(self) -> Keep:
+        """What is kept of jobs that failed."""
+        return Keep(
+            self.keep_failed_s, self.keep_failed_jobs, self.keep_failed_size
+        )
 
 
 def _integer(low: int, high: int) -> Callable[[Any], int]:
@@ -220,6 +266,12 @@ OPTIONS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "min_free_inodes": ("min_free_inodes", _integer(0, 1_000_000_000)),
     "recycle_jobs": ("recycle_jobs", _integer(0, 1_000_000_000)),
     "recycle_memory": ("recycle_memory", _size),
+    "keep_done": ("keep_done_s", _timeout),
+    "keep_done_jobs": ("keep_done_jobs", _integer(0, 1_000_000_000)),
+    "keep_done_size": ("keep_done_size", _size),
+    "keep_failed": ("keep_failed_s", _timeout),
+    "keep_failed_jobs": ("keep_failed_jobs", _integer(0, 1_000_000_000)),
+    "keep_failed_size": ("keep_failed_size", _size),
 }
 
 #: key in a [handler.NAME] table -> (field of Handler, reader).
@@ -339,34 +391,3 @@ def _suggest(word: str, known: tuple[str, ...]) -> str:
     return f", did you mean '{close[0]}'?" if close else (
         f"; known are {', '.join(known)}" if known else ""
     )
-
-
-TEMPLATE = """\
-# The spool's configuration; spool.toml(5) explains every key.
-# spoold reads it at start and on SIGHUP; `spoold -t SPOOL` checks it.
-format = 1
-
-# Jobs at once.  0: one per processor.
-#workers = 0
-
-# The handler of dropped files that no pattern matches.
-#default = "store"
-
-# full: records and output are on disk before the verdict.  relaxed: what
-# the kernel has not written yet is lost in a power cut.
-#durability = "full"
-
-# A handler that is a command.  The dropped file, or the body of a job
-# document, is its standard input; its arguments follow.  No shell reads it.
-#[handler.compress]
-#command = ["gzip", "-9"]
-#match = ["*.txt", "*.log"]
-#timeout = "10m"
-#attempts = 3
-#backoff = "10s"
-
-# A handler that is a Python function, imported once per worker.
-#[handler.thumbnail]
-#python = "myapp.jobs:thumbnail"
-#concurrency = 2
-"""

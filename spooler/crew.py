@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from spooler import fsops, leftover, names, recover, settle
+from spooler import fsops, leftover, names, recover, running, settle
 from spooler.dispatch import Dispatcher
 from spooler.foster import Child, Foster, reap_orphans
 from spooler.health import Health
@@ -310,18 +310,13 @@ class Crew:
 
     def running(self) -> list[dict[str, Any]]:
         """What runs now, for status."""
-        out = []
-        for worker in self._pool.workers.values():
-            if worker.kind == "python":
-                doing = worker.board.read()
-                if doing is not None:
-                    out.append({
-                        "id": id_of(doing[0]), "pid": worker.process.pid,
-                        "handler": worker.outstanding.get(doing[0]),
-                    })
-            out += map(_child_fields, worker.started.values())
-        out += map(_child_fields, self.foster.children)
-        return out
+        return running.listed(
+            self._pool, self.foster, self._spool.private_fd
+        )
+
+    def running_count(self) -> int:
+        """How many jobs run now."""
+        return running.count(self._pool, self.foster)
 
     def kill(self, job_id: str) -> bool:
         """End the running job *job_id*; False if it does not run."""
@@ -373,12 +368,6 @@ class Crew:
         elif now > worker.idle_since + _DEAF_S:
             log.error("worker %s: %s; ended", worker.owner, "takes no jobs")
             worker.kill("gone")
-
-
-def _child_fields(child: Child) -> dict[str, Any]:
-    return {
-        "id": id_of(child.hint), "pid": child.pid, "handler": child.handler,
-    }
 
 
 def _fate(worker: Worker) -> tuple[str, str]:

@@ -210,6 +210,7 @@ class Daemon:
         self._rejects.file(self.config)
         self.crew.fill()
         self._upkeep.work()
+        self._dispatcher.paused = self._upkeep.paused
         if self._health.may_claim():
             self._dispatcher.dispatch()
 
@@ -326,7 +327,7 @@ class Daemon:
         self._stop = Stop(self._pool, patience_s, reopen)
         log.info(
             "stopping: %d jobs run, waiting up to %gs",
-            len(self.crew.running()), patience_s,
+            self.crew.running_count(), patience_s,
         )
 
     def _finished(self) -> bool:
@@ -364,6 +365,10 @@ class Daemon:
         """Answer spoolctl."""
         if request["verb"] == "kill":
             return {"v": 1, "killed": self.crew.kill(request["id"])}
+        if request["verb"] == "marks":
+            self._guard(self._upkeep.look_at_marks, heals=False)
+            self._ledger.forgive(request.get("resumed", ()))
+            return {"v": 1, "marks": sorted(self._upkeep.paused)}
         if request["verb"] != "status":
             return {"v": 1, "error": "unknown verb"}
         return {
@@ -372,6 +377,6 @@ class Daemon:
             "stopping": self._stop is not None,
             **report.status(
                 self.crew, self._arrivals, self._dispatcher, self._ledger,
-                self._health, self._upkeep.room,
+                self._health, self._upkeep,
             ),
         }

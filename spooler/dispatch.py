@@ -14,6 +14,7 @@ from spooler.breaker import Breaker
 from spooler.config import Config, Handler
 from spooler.foster import Child
 from spooler.index import Lane, Lanes
+from spooler.pause import EVERY
 from spooler.pool import Pool, Worker
 
 BATCH_MAX = 128
@@ -41,6 +42,7 @@ class Dispatcher:
         self.breakers = breakers
         self._mean_s: dict[str, float] = {}
         self.stopped = False
+        self.paused: frozenset[str] = frozenset()  #: marks of pause.py
         self.fostered: list[Child] = []  #: commands without a runner
 
     def learn(self, handler: str, micros: int) -> None:
@@ -93,13 +95,14 @@ class Dispatcher:
 
     def dispatch(self) -> None:
         """Hand out all that can be started now."""
-        if self.stopped or not len(self.lanes):
+        if self.stopped or not len(self.lanes) or EVERY in self.paused:
             return
         now = time.monotonic()
         blocked = {
             name for name, breaker in self.breakers.items()
             if breaker.wait_s(now)
         }
+        blocked |= self.paused
         while True:
             lane = self._next_lane(blocked)
             if lane is None:

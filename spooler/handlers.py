@@ -12,6 +12,7 @@ import io
 from collections.abc import Callable
 from typing import Any
 
+from spooler import progress
 from spooler.config import Handler
 from spooler.jobload import Job
 from spooler.names import Name
@@ -33,7 +34,8 @@ class JobContext:
     """
 
     def __init__(
-        self, name: Name, handler: str, max_attempts: int, file: str, job: Job
+        self, name: Name, handler: str, max_attempts: int, file: str,
+        job: Job, tell: Callable[[bytes], None] = lambda _: None,
     ) -> None:
         document = job.document
         self.id = name.id
@@ -49,6 +51,25 @@ class JobContext:
         self.traceparent = document.traceparent if document else None
         self.file = file
         self._job = job
+        self._tell = tell
+
+    def progress(
+        self, done: float, total: float | None = None, text: str = ""
+    ) -> None:
+        """
+        Tell how far the run is; ``ls``, ``show``, ``top`` and ``wait`` say so.
+
+        Args:
+            done: of *total*; without it, a fraction 0..1.
+            text: a few words on what is being done.
+
+        Raises:
+            ValueError: that is no fraction.
+        """
+        if total is not None:
+            text = f"{done:g}/{total:g} {text}"
+            done = done / total if total > 0 else 0.0
+        self._tell(progress.line(done, text))
 
     def open(self) -> io.BufferedReader | io.BytesIO:
         """The payload, or the document's body, as a binary file."""

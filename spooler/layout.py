@@ -6,7 +6,7 @@ import grp
 import os
 import stat
 
-from spooler import config
+from spooler import config, template
 from spooler.errors import EX_CANTCREAT, EX_USAGE, SpoolError
 from spooler.spool import DIRECTORIES, PRIVATE, PRIVATE_DIRECTORIES
 from spooler.text import inert
@@ -118,5 +118,5 @@ def _config(path: str) -> bool:
     except FileExistsError:
         return False
     with os.fdopen(fd, "w", encoding="utf-8") as stream:
-        stream.write(config.TEMPLATE)
+        stream.write(template.TEMPLATE)
     return True

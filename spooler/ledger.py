@@ -3,7 +3,7 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from spooler import names, settle, units
 from spooler.breaker import Breaker
@@ -58,6 +58,14 @@ class Ledger:
             if breaker.tripped:
                 log.info("handler %s is well again", handler)
             breaker.saw("ok", "", 0.0)
+
+    def forgive(self, handlers: Iterable[str]) -> None:
+        """An operator lets *handlers* go on that died over and over."""
+        for handler in handlers:
+            breaker = self.breakers.get(handler)
+            if breaker is not None and breaker.tripped:
+                log.info("handler %s goes on: an operator said so", handler)
+                breaker.saw("ok", "", 0.0)
 
     def died(self, handler: str, kind: str, text: str) -> None:
         """A run of *handler* ended with *kind*, which may be a death."""

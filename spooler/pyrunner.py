@@ -4,6 +4,7 @@
 import contextlib
 import errno
 import functools
+import io
 import json
 import os
 import resource
@@ -56,6 +57,8 @@ class Capture:
         self._owner = link.owner
         for target, kind in ((1, "out"), (2, "err")):
             self._open(target, kind)
+        assert isinstance(sys.stdout, io.TextIOWrapper)
+        sys.stdout.reconfigure(line_buffering=True)  # for who follows it
 
     def _open(self, target: int, kind: str) -> None:
         name = f"{self._owner}.{kind}"
@@ -261,7 +264,7 @@ class Runner:
             )
             return JobContext(
                 task.name, task.handler.name, task.max_attempts, path,
-                task.job,
+                task.job, self._board.tell,
             )
 
         return context
@@ -287,7 +290,8 @@ def _resident_bytes() -> int:
 def _reopen(name: str, fd: int) -> None:
     """Give Python a stream again that a handler took away."""
     stream = open(
-        fd, "w", encoding="utf-8", errors="backslashreplace", closefd=False
+        fd, "w", 1, encoding="utf-8", errors="backslashreplace",
+        closefd=False,
     )
     setattr(sys, name, stream)
     setattr(sys, f"__{name}__", stream)

@@ -9,8 +9,8 @@ from spooler.crew import Crew
 from spooler.dispatch import Dispatcher
 from spooler.health import Health
 from spooler.ledger import Ledger
-from spooler.room import Room
 from spooler.text import inert
+from spooler.upkeep import Upkeep
 
 _STRAYS_SHOWN = 20
 
@@ -23,21 +23,21 @@ def status_line(
     if trouble is not None:
         return f"in trouble: {inert(trouble)}"
     return (
-        f"{arrivals.lanes.total} waiting, {len(crew.running())} running,"
+        f"{arrivals.lanes.total} waiting, {crew.running_count()} running,"
         f" {ledger.done} done, {ledger.failed} failed"
     )
 
 
 def status(
     crew: Crew, arrivals: Arrivals, dispatcher: Dispatcher,
-    ledger: Ledger, health: Health, room: Room,
+    ledger: Ledger, health: Health, upkeep: Upkeep,
 ) -> dict[str, Any]:
     """The fields that spoolctl asks for; only ever added to."""
     now = time.monotonic()
     strays = arrivals.intake.strays
     return {
         "trouble": health.trouble,
-        "closed": room.closed,
+        "closed": upkeep.room.closed,
         "watching": arrivals.watching,
         "slots": dispatcher.slots,
         "running": crew.running(),
@@ -50,6 +50,12 @@ def status(
                    breaker.last]
             for name, breaker in ledger.breakers.items() if breaker.tripped
         },
+        "marks": sorted(upkeep.paused),
+        "waiting": {
+            name: dispatcher.waiting(name) for name in dispatcher.handlers
+        },
+        "backlog": arrivals.lanes.total,
+        "delayed": arrivals.timetable.total,
         "strays": [
             {"name": inert(entry), "why": why}
             for entry, why in list(strays.items())[:_STRAYS_SHOWN]
@@ -57,4 +63,5 @@ def status(
         "stray_count": len(strays),
         "done": ledger.done,
         "failed": ledger.failed,
+        "deferred": ledger.deferred,
     }

@@ -27,7 +27,8 @@ DIRECTORIES = ("tmp", "incoming", "active", "deferred", "hold", "done",
 
 
 #: What lies in the private one.
-PRIVATE_DIRECTORIES = ("locks", "work")
+PAUSED = "paused"  #: marks of handlers that a person told to pause
+PRIVATE_DIRECTORIES = ("locks", "work", PAUSED)
 
 
 def mint_token() -> str:

@@ -1,20 +1,20 @@
 # SPDX-License-Identifier: MIT
 """
-See the jobs of a spool, from the outside, whatever moves meanwhile.
+What is told of one job: by its name, and by what lies beside it.
 
-A listing reads names only; what a name does not tell (reason, value, times)
-is read for one job at a time, when it is shown.
+What a name does not tell (reason, value, times) is read for one job at a
+time, when it is shown.
 """
 
 import dataclasses
 import os
-from collections.abc import Callable, Iterable
 from typing import Any
 
-from spooler import fsops, names, record, settle, units
+from spooler import fsops, jobload, names, record, settle, units
+from spooler.errors import BadJob
 from spooler.record import Record
 from spooler.spool import Spool
-from spooler.states import FLOW, State
+from spooler.states import State
 from spooler.text import inert
 
 
@@ -61,88 +61,6 @@ def view(state: State, entry: str) -> JobView | None:
     return None
 
 
-def jobs(
-    spool: Spool, states: Iterable[State] = FLOW
-) -> dict[str, JobView]:
-    """
-    Every job in *states*, by id (and twin), in no particular order.
-
-    Directories are read in the order jobs flow, and the later sighting of a
-    job counts: a job that moves forward meanwhile is not missed.  One that
-    moves backwards (recovered, requeued) can be.
-    """
-    wanted = set(states)
-    out: dict[str, JobView] = {}
-    for state in FLOW:
-        if state not in wanted:
-            continue
-        for entry in spool.scan(state):
-            job = view(state, entry.name)
-            if job is None:
-                continue
-            if job.name is None and entry.is_dir(follow_symlinks=False):
-                continue
-            key = job.id if job.name is None else job.stem[2:]
-            if key in out and out[key].state is state:
-                key = job.entry  # a producer copied a name: two jobs
-            out[key] = job
-    return out
-
-
-class NotFound(Exception):
-    """No job, or no single job, is meant by what a person typed."""
-
-
-def find(
-    spool: Spool, word: str, tell: Callable[[str], None] = lambda _: None
-) -> JobView:
-    """
-    The job a person means by *word*.
-
-    Args:
-        word: an id, the beginning of one, or the name of a dropped file.
-        tell: is told which one was taken if a name stands for several.
-
-    Raises:
-        NotFound: none, or a beginning that several ids share.
-    """
-    if not word:
-        raise NotFound("an empty word is no job")
-    by_id: dict[str, JobView] = {}
-    by_name: dict[str, JobView] = {}
-    for job in jobs(spool).values():
-        if job.name is not None and job.id.startswith(word):
-            by_id[job.id] = job
-        if job.dropped_name is not None and word in (
-            job.dropped_name, inert(job.dropped_name)
-        ):
-            by_name[job.id] = job
-    if word in by_id:
-        return by_id[word]
-    if by_name:
-        # An id begins with digits of our own; a name was typed in full.
-        # What spoold has not admitted yet was dropped last.
-        latest = max(
-            by_name.values(),
-            key=lambda job: (job.name is None, job.submitted_ns or 0),
-        )
-        if len(by_name) > 1:
-            tell(
-                f"{len(by_name)} jobs are named {inert(word)}; taking the"
-                f" latest, {latest.id}"
-            )
-        return latest
-    if len(by_id) > 1:
-        shown = ", ".join(sorted(by_id)[:3])
-        raise NotFound(
-            f"{inert(word)}: {len(by_id)} ids begin so ({shown}...);"
-            " type more of it"
-        )
-    if not by_id:
-        raise NotFound(f"{inert(word)}: no such job")
-    return next(iter(by_id.values()))
-
-
 @dataclasses.dataclass(frozen=True)
 class Details:
     """
@@ -184,6 +102,19 @@ def details(spool: Spool, job: JobView) -> Details:
         except FileNotFoundError:
             pass
     return Details(found, torn, finished)
+
+
+def tags(spool: Spool, job: JobView) -> tuple[str, ...]:
+    """What a job is tagged with; opens its record, or else its document."""
+    told = details(spool, job).record
+    if told is not None:
+        return told.tags
+    if job.name is not None and not job.name.is_document:
+        return ()
+    try:
+        return tuple(jobload.peek(spool.fds[job.state], job.entry).tags)
+    except (BadJob, OSError):
+        return ()
 
 
 def reason(job: JobView, more: Details) -> dict[str, Any] | None:
@@ -275,11 +206,15 @@ def output_fd(spool: Spool, job: JobView, kind: str) -> int | None:
     if job.name is None:
         return None
     for state in (job.state, State.DEFERRED):
-        try:
-            return os.open(
-                f"{job.stem}.{kind}", fsops.NOFOLLOW_READ,
-                dir_fd=spool.fds[state],
-            )
-        except FileNotFoundError:
-            continue
+        fd = open_output(spool, state, f"{job.stem}.{kind}")
+        if fd is not None:
+            return fd
     return None
+
+
+def open_output(spool: Spool, state: State, name: str) -> int | None:
+    """A descriptor of a file of output; None if there is none."""
+    try:
+        return os.open(name, fsops.NOFOLLOW_READ, dir_fd=spool.fds[state])
+    except FileNotFoundError:
+        return None

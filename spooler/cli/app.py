@@ -18,12 +18,13 @@ from spooler.errors import (
     EX_USAGE,
     SpoolError,
 )
-from spooler.view import NotFound
+from spooler.listing import NotFound
 
 #: Every verb, in the order of --help; each is a module of this package.
 VERBS = (
-    "init", "submit", "ls", "show", "log", "wait", "status", "requeue", "rm",
-    "check", "demo",
+    "init", "submit", "ls", "show", "log", "wait", "status", "events",
+    "hold", "release", "requeue", "rm", "kill", "pause", "resume", "drain",
+    "purge", "check", "handlers", "top", "demo",
 )
 
 

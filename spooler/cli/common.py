@@ -6,12 +6,12 @@ import shutil
 import sys
 import time
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import click
 
-from spooler import configfile, control, units, view
+from spooler import configfile, control, pause, progress, units, view
 from spooler.cli.app import say
 from spooler.config import Config
 from spooler.errors import EX_USAGE, ConfigError, SpoolError
@@ -100,11 +100,20 @@ class Teller:
         handler = self._config.handlers.get(self.handler(job) or "")
         return handler.attempts if handler else None
 
-    def json(self, job: JobView, more: Details) -> dict[str, Any]:
-        """The job as --json shows it."""
-        return view.to_json(
+    def json(
+        self, job: JobView, more: Details,
+        daemon: dict[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """The job as --json shows it; *daemon* tells of one that runs."""
+        fields = view.to_json(
             job, self.handler(job), self.max_attempts(job), more
         )
+        run = _run_of(job, daemon)
+        if run is not None:
+            fields["started"] = units.format_moment(run["started_ns"])
+            fields["worker_pid"] = run["pid"]
+            fields["progress"] = run["progress"]
+        return fields
 
 
 def emit(fields: dict[str, Any]) -> None:
@@ -119,6 +128,32 @@ def ask_status(spool: Spool) -> dict[str, Any] | None:
         return control.ask(spool.private_fd, {"verb": "status"})
     except (TimeoutError, OSError):
         return None
+
+
+def insist_on_handlers(spool: Spool, names: Iterable[str]) -> None:
+    """Raise SpoolError for a name that is no handler's."""
+    known = load_config(spool).handlers
+    for name in names:
+        if known and name not in known:
+            raise SpoolError(
+                f"no handler {inert(name)!r}; the handlers are"
+                f" {', '.join(known)}", EX_USAGE,
+            )
+
+
+def told(mark: str) -> str:
+    """What a mark of pause.py stands for, for a person."""
+    return "all handlers" if mark == pause.EVERY else inert(mark)
+
+
+def tell_of_marks(spool: Spool, resumed: Iterable[str] = ()) -> None:
+    """Let a running spoold see at once which handlers pause."""
+    try:
+        control.ask(
+            spool.private_fd, {"verb": "marks", "resumed": list(resumed)}
+        )
+    except TimeoutError:
+        say("spoold does not answer; it looks for itself with its next scan")
 
 
 def info(
@@ -136,16 +171,45 @@ def info(
     if job.state is State.INCOMING:
         if daemon is None:
             return "spoold is not running"
+        if {pause.EVERY, handler} & set(daemon["marks"]):
+            return "handler paused"
         paused = daemon["paused"].get(handler or "")
         if paused:
             when = units.format_duration(paused[0])
-            return f"handler paused, tried in {when}: {paused[2]}"
+            return f"handler pauses, tried in {when}: {paused[2]}"
         limit = daemon["limits"].get(handler or "")
         if limit and limit[0] >= limit[1]:
             return f"handler at its limit {limit[0]}/{limit[1]}"
+    if job.state is State.ACTIVE:
+        return _running(job, daemon)
     if job.state is State.DONE and name and name.micros is not None:
         return f"in {units.format_duration(name.micros / 1e6)}"
     return text
+
+
+def _run_of(
+    job: JobView, daemon: dict[str, Any] | None
+) -> dict[str, Any] | None:
+    """What spoold tells of a job that runs; None if nothing."""
+    if daemon is not None and job.state is State.ACTIVE:
+        for run in daemon["running"]:
+            if run["id"] == job.id:
+                assert isinstance(run, dict)
+                return run
+    return None
+
+
+def _running(job: JobView, daemon: dict[str, Any] | None) -> str:
+    """For how long a job runs, and how far it says it is."""
+    if daemon is None:
+        return "interrupted: spoold is not running"
+    run = _run_of(job, daemon)
+    if run is None:
+        return ""
+    seconds = time.time() - run["started_ns"] / units.NS
+    text = f"for {units.format_duration(max(0.0, seconds))}"
+    told = progress.shown(run["progress"])
+    return f"{text}; {told}" if told else text
 
 
 def shown_name(job: JobView) -> str:
@@ -153,20 +217,24 @@ def shown_name(job: JobView) -> str:
     return inert(job.dropped_name) if job.dropped_name else ""
 
 
-def table(
-    header: tuple[str, ...], rows: list[tuple[str, ...]], colors: list[Any]
+def print_table(
+    header: tuple[str, ...], rows: list[tuple[str, ...]],
 ) -> None:
-    """
-    Print aligned columns; the last is cut at a terminal's width.
+    """Print aligned columns; the last is cut at a terminal's width."""
+    room = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
+    for line in table_lines(header, rows, [None] * len(rows), room):
+        click.echo(line)
 
-    Args:
-        colors: per row, the state whose colour its word gets.
-    """
+
+def table_lines(
+    header: tuple[str, ...], rows: list[tuple[str, ...]],
+    colors: list[Any], room: int,
+) -> Iterator[str]:
+    """The lines of a table; the last column is cut at *room*, if not 0."""
     widths = [
         max(_width(row[column]) for row in [header, *rows])
         for column in range(len(header))
     ]
-    room = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
     for row, state in zip([header, *rows], [None, *colors]):
         cells = [
             cell + " " * (width - _width(cell))
@@ -177,7 +245,7 @@ def table(
         if state is not None:
             index = header.index("STATE")
             cells[index] = click.style(cells[index], fg=_COLORS.get(state))
-        click.echo("  ".join(cells).rstrip())
+        yield "  ".join(cells).rstrip()
 
 
 def _width(text: str) -> int:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 import click
 
-from spooler import client, tour, view
+from spooler import client, listing, tour, view
 from spooler.errors import EX_FAILED
 from spooler.spool import Spool
 from spooler.states import State
@@ -166,7 +166,7 @@ def _real_files(spool: str) -> int:
     click.echo(f"  {len(dropped)} files, for gzip, sha256sum and words")
     _run(spool, "wait", *dropped, show=False)
     with Spool(spool) as opened:
-        for job in view.jobs(opened, [State.DONE]).values():
+        for job in listing.jobs(opened, [State.DONE]).values():
             if job.dropped_name in dropped:
                 _compare(opened, job)
     click.echo("  every result equals what the command gives by hand")
@@ -267,7 +267,7 @@ def _daemon(spool: str) -> Iterator[None]:
 def _judge(spool: str, count: int) -> None:
     """Hold what lies on disk against what was promised."""
     with Spool(spool) as opened:
-        jobs = list(view.jobs(opened).values())
+        jobs = list(listing.jobs(opened).values())
         wrong = [job for job in jobs if job.state is not State.DONE]
         if wrong or len(jobs) != count:
             raise Failed(f"{len(jobs)} jobs, of them not done: {wrong}")

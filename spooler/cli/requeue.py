@@ -5,7 +5,8 @@ from typing import Any
 
 import click
 
-from spooler.cli.select import Steering, forget, steering_options
+from spooler.cli.select import Steering, steering_options
+from spooler.retention import forget
 from spooler.spool import Spool
 from spooler.states import State
 from spooler.view import JobView
@@ -26,7 +27,7 @@ def command(path: str, /, **typed: Any) -> int:
 
     def move(spool: Spool, job: JobView) -> bool:
         # Before the move: it may run again, and leave new ones, at once.
-        forget(spool, job)
+        forget(spool, job.state, job.stem)
         return spool.requeue(job.state, job.entry) is not None
 
     return Steering(**typed).run(path, ("requeue",), (State.FAILED,), move)

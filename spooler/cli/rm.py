@@ -5,7 +5,8 @@ from typing import Any
 
 import click
 
-from spooler.cli.select import Steering, forget, steering_options
+from spooler import retention
+from spooler.cli.select import Steering, steering_options
 from spooler.spool import Spool
 from spooler.states import sources
 from spooler.view import JobView
@@ -27,10 +28,8 @@ def command(path: str, /, **typed: Any) -> int:
         if job.state in sources("remove"):
             deleted = spool.remove(job.state, job.entry)
             if deleted:
-                forget(spool, job)
+                retention.forget(spool, job.state, job.stem)
             return deleted
-        # Before the job: killed in between, it can be deleted again.
-        forget(spool, job)
-        return spool.purge(job.state, job.entry)
+        return retention.purge(spool, job.state, job.entry, job.stem)
 
     return Steering(**typed).run(path, ("remove", "purge"), (), move)

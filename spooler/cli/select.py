@@ -9,9 +9,10 @@ from typing import Any
 
 import click
 
-from spooler import settle, units, view
+from spooler import listing, units, view
 from spooler.cli.app import say
 from spooler.cli.common import Duration, Teller, states_of
+from spooler.cli.progress import track
 from spooler.errors import EX_FAILED, EX_USAGE, SpoolError
 from spooler.spool import Spool
 from spooler.states import State, sources
@@ -25,13 +26,25 @@ class Selection:
     handler: str | None = None
     since_s: float | None = None
     older_than_s: float | None = None
+    tags: tuple[str, ...] = ()
 
-    def matches(self, job: JobView, teller: Teller) -> bool:
+    @property
+    def empty(self) -> bool:
+        """Whether it leaves all."""
+        return self == Selection()
+
+    def matches(self, job: JobView, spool: Spool, teller: Teller) -> bool:
         """Whether a job is among them."""
         if self.handler is not None and teller.handler(job) != self.handler:
             return False
-        if self.since_s is None and self.older_than_s is None:
+        if self.since_s is not None or self.older_than_s is not None:
+            if not self._has_age(job):
+                return False
+        if not self.tags:
             return True
+        return set(self.tags) <= set(view.tags(spool, job))
+
+    def _has_age(self, job: JobView) -> bool:
         if job.submitted_ns is None:
             return self.older_than_s is None
         age = time.time() - job.submitted_ns / units.NS
@@ -41,10 +54,12 @@ class Selection:
 
 
 def selection_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add -H, --since and --older-than to a verb."""
+    """Add -H, --tag, --since and --older-than to a verb."""
     for option in reversed((
         click.option("-H", "--handler", metavar="HANDLER",
                      help="Only jobs of this handler."),
+        click.option("--tag", "tags", metavar="TAG", multiple=True,
+                     help="Only jobs with this tag; may be repeated."),
         click.option("--since", type=Duration(), metavar="D",
                      help="Only jobs submitted within D."),
         click.option("--older-than", type=Duration(), metavar="D",
@@ -61,7 +76,7 @@ def named_jobs(spool: Spool, words: tuple[str, ...]) -> list[JobView]:
     Raises:
         NotFound: one of them is none; nothing was done yet.
     """
-    return [view.find(spool, word, say) for word in _words(words)]
+    return listing.find(spool, _words(words), say)
 
 
 def _words(words: tuple[str, ...]) -> Iterator[str]:
@@ -96,6 +111,7 @@ class Steering:
     words: tuple[str, ...]
     every: bool
     handler: str | None
+    tags: tuple[str, ...]
     since: float | None
     older_than: float | None
     dry_run: bool
@@ -120,71 +136,79 @@ class Steering:
             The exit status.
 
         Raises:
-            NotFound, SpoolError: a job is none, or in a state the verb
-                cannot move it from; nothing was done.
+            NotFound, SpoolError: as chosen.
         """
         allowed = {state for event in events for state in sources(event)}
-        verb = click.get_current_context().info_name or ""
         with Spool(path) as spool:
-            jobs = self._jobs(spool, default)
-            for job in jobs:
-                if job.state not in allowed:
-                    raise SpoolError(
-                        f"{job.id} is {job.state.word}; {verb} is for jobs"
-                        f" that are {_listed(allowed)}", EX_USAGE,
-                    )
-            if self.every and not self.dry_run:
-                _confirm(len(jobs), verb, self.yes)
             gone = 0
-            for job in jobs:
+            jobs = self.chosen(spool, allowed, default)
+            for job in track(jobs, verb()):
                 if self.dry_run or move(spool, job):
                     click.echo(job.id)
                 else:
                     gone += 1
                     click.echo(f"{job.id}: went elsewhere", err=True)
+        return EX_FAILED if gone else 0
+
+    def chosen(
+        self, spool: Spool, allowed: set[State], default: tuple[State, ...]
+    ) -> list[JobView]:
+        """
+        The jobs meant; a person was asked if there are many.
+
+        Raises:
+            NotFound, SpoolError: a job is none, or in a state that is not
+                *allowed*; nothing was done.
+        """
+        jobs = self._jobs(spool, default)
+        for job in jobs:
+            if job.state not in allowed:
+                raise SpoolError(
+                    f"{job.id} is {job.state.word}; {verb()} is for jobs"
+                    f" that are {_listed(allowed)}", EX_USAGE,
+                )
+        if self.every and not self.dry_run:
+            confirm(len(jobs), verb(), self.yes)
         if self.every and not jobs:
             click.echo("no jobs match", err=True)
-        return EX_FAILED if gone else 0
+        return jobs
 
     def _jobs(
         self, spool: Spool, default: tuple[State, ...]
     ) -> list[JobView]:
-        selection = Selection(self.handler, self.since, self.older_than)
+        selection = Selection(
+            self.handler, self.since, self.older_than, self.tags
+        )
         if not self.every:
             if not self.words:
                 raise click.UsageError("which jobs? JOB..., - or --all")
-            if selection != Selection():
+            if not selection.empty:
                 raise click.UsageError("filters go with --all")
             return named_jobs(spool, self.words)
         if not self.words and not default:
             raise click.UsageError("--all of which STATE?")
         states = states_of(self.words, default)
         teller = Teller(spool)
-        found = view.jobs(spool, states).values()
-        chosen = [job for job in found if selection.matches(job, teller)]
+        found = listing.jobs(spool, states).values()
+        chosen = [j for j in found if selection.matches(j, spool, teller)]
         return sorted(chosen, key=lambda job: job.id)
+
+
+def verb() -> str:
+    """The verb that was typed."""
+    return click.get_current_context().info_name or ""
 
 
 def _listed(states: Iterable[State]) -> str:
     words = sorted(state.word for state in states)
+    if len(words) == 1:
+        return words[0]
     return ", ".join(words[:-1]) + f" or {words[-1]}"
 
 
-def _confirm(count: int, verb: str, yes: bool) -> None:
+def confirm(count: int, what: str, yes: bool) -> None:
     """Ask before many jobs are touched, where there is somebody to ask."""
     if yes or count < 2 or not sys.stdin.isatty():
         return
-    if not click.confirm(f"{verb} {count} jobs?", err=True):
+    if not click.confirm(f"{what} {count} jobs?", err=True):
         raise SpoolError("nothing was done")
-
-
-def forget(spool: Spool, job: JobView) -> None:
-    """
-    Delete what lies beside a job that left its place for good.
-
-    A verdict that was cut short may have left something elsewhere; what lies
-    beside another job of the same name is not touched.
-    """
-    for state in (State.DEFERRED, State.DONE, State.FAILED):
-        if state is job.state or not settle.has_job(spool, state, job.stem):
-            settle.drop_sidecars(spool, state, job.stem)

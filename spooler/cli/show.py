@@ -53,11 +53,8 @@ def command(path: str, jobs: tuple[str, ...], as_json: bool) -> int:
 def _json(
     spool: Spool, teller: Teller, job: JobView, more: Details
 ) -> dict[str, object]:
-    fields = teller.json(job, more)
     daemon = ask_status(spool) if job.state is State.ACTIVE else None
-    for running in daemon["running"] if daemon else ():
-        if running["id"] == job.id:
-            fields["worker_pid"] = running["pid"]
+    fields = teller.json(job, more, daemon)
     fields["file"] = inert(_file(spool, job))
     runs = more.record.runs if more.record else ()
     fields["runs"] = [

@@ -45,7 +45,8 @@ class TextFormatter(logging.Formatter):
         return text
 
 
-def _set_up_logging(log_format: str, verbose: bool) -> None:
+def set_up_logging(log_format: str, verbose: bool) -> None:
+    """Write the log of the daemon to standard error."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         JsonFormatter() if log_format == "json" else TextFormatter()
@@ -84,7 +85,7 @@ def spoold(
     try:
         if check:
             sys.exit(_check(load()))
-        _set_up_logging(log_format, verbose)
+        set_up_logging(log_format, verbose)
         sys.exit(serve(spool, load, drain))
     except SpoolError as error:
         status = error.status

@@ -2,11 +2,12 @@
 """Tell whether all is well."""
 
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import click
 
-from spooler import control, names, units, view
+from spooler import control, listing, pause, units
 from spooler.cli.common import emit
 from spooler.errors import EX_FAILED, EX_NODAEMON
 from spooler.spool import Spool
@@ -25,121 +26,131 @@ def command(path: str, as_json: bool) -> int:
     running.
     """
     with Spool(path) as spool:
-        counts, oldest_ns = _count(spool)
-        hung = False
-        try:
-            daemon = control.ask(spool.private_fd, {"verb": "status"})
-        except TimeoutError:
-            daemon, hung = None, True
-        trouble = daemon["trouble"] if daemon else None
-        if hung:
-            trouble = "spoold does not answer"
-        status = EX_FAILED if trouble else 0
-        if daemon is None and not hung:
-            status = EX_NODAEMON
+        report = Report(spool)
         if as_json:
-            _json(spool, counts, oldest_ns, daemon, trouble)
+            emit(report.json())
         else:
-            _text(spool, counts, oldest_ns, daemon, trouble)
-    return status
+            for label, text in report.rows():
+                click.echo(f"{label + ':':<11}{text}")
+        return report.status
 
 
-def _count(spool: Spool) -> tuple[dict[State, int], int | None]:
-    """Jobs per state, and the oldest waiting one's submission."""
-    counts, oldest = {}, None
-    for state in FLOW:
-        count = 0
-        for entry in spool.scan(state):
-            stamp = entry.name[2:names.STEM_CHARS]
-            if entry.name[names.STEM_CHARS:names.STEM_CHARS + 1] != ",":
-                # The rarer forms; a plain name is told without parsing it.
-                job = view.view(state, entry.name)
-                if job is None:
-                    continue
-                if job.name is None and entry.is_dir(follow_symlinks=False):
-                    continue
-                stamp = job.name.id if job.name is not None else ""
-            elif not names.is_id(stamp):
-                continue
-            count += 1
-            if state is State.INCOMING and stamp:
-                if oldest is None or stamp < oldest:
-                    oldest = stamp
-        counts[state] = count
-    return counts, None if oldest is None else names.submitted_ns(oldest)
+class Report:
+    """
+    What is to be told of a spool.
 
+    Attributes:
+        status: the exit status.
+    """
 
-def _json(
-    spool: Spool, counts: dict[State, int], oldest_ns: int | None,
-    daemon: dict[str, Any] | None, trouble: str | None,
-) -> None:
-    emit({
-        "v": 1,
-        "spool": inert(spool.path),
-        "running": daemon is not None,
-        "pid": daemon["pid"] if daemon else None,
-        "started": units.format_moment(daemon["started_ns"])
-        if daemon else None,
-        "trouble": trouble,
-        "closed": (daemon["closed"] or None) if daemon else None,
-        "paused": sorted(daemon["paused"]) if daemon else None,
-        "watching": daemon["watching"] if daemon else None,
-        "stopping": daemon["stopping"] if daemon else None,
-        "slots": daemon["slots"] if daemon else None,
-        "jobs": {state.word: counts[state] for state in FLOW},
-        "oldest": None if oldest_ns is None
-        else units.format_moment(oldest_ns),
-        "strays": daemon["stray_count"] if daemon else None,
-    })
+    def __init__(self, spool: Spool) -> None:
+        self._path = inert(spool.path)
+        self._counts, self._oldest_ns = listing.count(spool)
+        self._marks = sorted(pause.marks(spool))
+        self._trouble: str | None = None
+        self._daemon: dict[str, Any] | None = None
+        self.status = 0
+        try:
+            self._daemon = control.ask(spool.private_fd, {"verb": "status"})
+        except TimeoutError:
+            self._trouble = "spoold does not answer; is it stopped, its disk?"
+        if self._daemon is not None:
+            self._trouble = self._daemon["trouble"]
+        if self._trouble:
+            self.status = EX_FAILED
+        elif self._daemon is None:
+            self.status = EX_NODAEMON
 
+    def json(self) -> dict[str, Any]:
+        """The fields that spoolctl(1) lists."""
+        daemon = self._daemon
+        told = daemon or {}
+        return {
+            "v": 1,
+            "spool": self._path,
+            "running": daemon is not None,
+            "pid": told.get("pid"),
+            "started": units.format_moment(told["started_ns"])
+            if told else None,
+            "trouble": self._trouble,
+            "closed": told.get("closed") or None,
+            "paused": [
+                "*" if mark == pause.EVERY else mark for mark in self._marks
+            ],
+            "tripped": sorted(told["paused"]) if told else None,
+            "watching": told.get("watching"),
+            "stopping": told.get("stopping"),
+            "slots": told.get("slots"),
+            "jobs": {state.word: self._counts[state] for state in FLOW},
+            "oldest": None if self._oldest_ns is None
+            else units.format_moment(self._oldest_ns),
+            "strays": told.get("stray_count"),
+        }
 
-def _text(
-    spool: Spool, counts: dict[State, int], oldest_ns: int | None,
-    daemon: dict[str, Any] | None, trouble: str | None,
-) -> None:
-    shown = inert(spool.path)
-    rows = [("spool", shown)]
-    if daemon is None:
-        word = click.style("not running", fg="red")
-        if trouble:
-            rows.append(("spoold", click.style(trouble, fg="red")))
+    def rows(self) -> Iterator[tuple[str, str]]:
+        """Labels and texts for a person; the first says it all."""
+        wrong = [*self._wrong()]
+        if wrong:
+            word = click.style("look here", fg="red", bold=True)
+        elif self._counts[State.FAILED]:
+            word = click.style("spoold is well; jobs failed", fg="yellow")
         else:
-            rows.append(("spoold", f"{word}; 'spoold {shown}' starts it"))
-    else:
+            word = click.style("all is well", fg="green", bold=True)
+        yield "status", word
+        yield from wrong
+        yield "spool", self._path
+        if self._daemon is not None:
+            yield from self._running(self._daemon)
+        yield from self._jobs()
+
+    def _wrong(self) -> Iterator[tuple[str, str]]:
+        """What needs a person, and what he types."""
+        daemon = self._daemon
+        if self._trouble:
+            yield "trouble", click.style(self._trouble, fg="red")
+        elif daemon is None:
+            word = click.style("not running", fg="red")
+            yield "spoold", f"{word}; 'spoold {self._path}' starts it"
+        for mark in self._marks:
+            if mark == pause.EVERY:
+                yield "paused", "all handlers; 'spoolctl resume' ends it"
+            else:
+                yield "paused", f"{mark}; 'spoolctl resume {mark}' ends it"
+        if daemon is None:
+            return
+        if daemon["closed"]:
+            closed = click.style(daemon["closed"], fg="red")
+            yield "closed", f"{closed}; submissions are refused"
+        for handler, (wait_s, deaths, last) in daemon["paused"].items():
+            word = click.style(f"handler {handler}", fg="red")
+            yield "paused", (
+                f"{word}: {deaths} runs in a row died ({last}); it is tried"
+                f" in {units.format_duration(wait_s)}"
+            )
+        if daemon["stray_count"]:
+            yield "strays", (
+                f"{daemon['stray_count']} entries of incoming/ are left"
+                " alone; 'spoolctl check' says why"
+            )
+
+    def _running(self, daemon: dict[str, Any]) -> Iterator[tuple[str, str]]:
         since = max(0.0, time.time() - daemon["started_ns"] / units.NS)
         word = "stopping" if daemon["stopping"] else "running"
-        rows.append((
-            "spoold", click.style(word, fg="green")
-            + f", pid {daemon['pid']}, since {units.format_duration(since)},"
-            f" {len(daemon['running'])} of {daemon['slots']} slots busy",
-        ))
-        if trouble:
-            rows.append(("trouble", click.style(trouble, fg="red")))
-        if daemon["closed"]:
-            rows.append((
-                "closed", click.style(daemon["closed"], fg="red")
-                + "; submissions are refused",
-            ))
-        for handler, (wait_s, deaths, last) in daemon["paused"].items():
-            rows.append((
-                "paused", click.style(f"handler {handler}", fg="red")
-                + f": {deaths} runs in a row died ({last}); it is tried in"
-                f" {units.format_duration(wait_s)}",
-            ))
+        yield "spoold", (
+            f"{click.style(word, fg='green')}, pid {daemon['pid']},"
+            f" since {units.format_duration(since)},"
+            f" {len(daemon['running'])} of {daemon['slots']} slots busy"
+        )
         if not daemon["watching"]:
-            rows.append(("events", "none from this file system; scanning"))
-    for state in FLOW:
-        text = str(counts[state])
-        if state is State.INCOMING and oldest_ns is not None:
-            age = time.time() - oldest_ns / units.NS
-            text += f", the oldest for {units.format_duration(max(0.0, age))}"
-        if state is State.FAILED and counts[state]:
-            text += "; 'spoolctl ls failed' says why"
-        rows.append((state.word, text))
-    if daemon and daemon["stray_count"]:
-        rows.append((
-            "strays", f"{daemon['stray_count']} entries of incoming/ are left"
-            " alone; 'spoolctl check' says why",
-        ))
-    for label, text in rows:
-        click.echo(f"{label + ':':<11}{text}")
+            yield "events", "none from this file system; scanning"
+
+    def _jobs(self) -> Iterator[tuple[str, str]]:
+        for state in FLOW:
+            text = str(self._counts[state])
+            if state is State.INCOMING and self._oldest_ns is not None:
+                age = time.time() - self._oldest_ns / units.NS
+                shown = units.format_duration(max(0.0, age))
+                text += f", the oldest for {shown}"
+            if state is State.FAILED and self._counts[state]:
+                text += "; 'spoolctl ls failed' says why"
+            yield state.word, text

@@ -1,26 +1,23 @@
 # SPDX-License-Identifier: MIT
 """Wait until jobs are done or failed."""
 
-import selectors
 import time
 
 import click
 
-from spooler import names, view
+from spooler import listing, view
 from spooler.cli.common import Duration, Teller, emit
 from spooler.cli.select import named_jobs
+from spooler.doorbell import Doorbell
 from spooler.errors import EX_FAILED, EX_NOSUCH, EX_TIMEOUT
 from spooler.settle import reason_of
 from spooler.spool import Spool
 from spooler.states import State
 from spooler.text import inert
 from spooler.view import JobView
-from spooler.watch import Watch
 
 FINAL = (State.DONE, State.FAILED)
-#: Between looks where there are no events, and between looks for jobs that
-#: somebody removed.
-_POLL_S = 0.2
+#: Between looks for jobs that somebody removed.
 _LOOK_S = 5.0
 
 
@@ -49,7 +46,7 @@ def wait_for(
     """Wait for the jobs that *words* name; returns the exit status."""
     deadline = None if timeout is None else time.monotonic() + timeout
     with Spool(path) as spool:
-        doorbell = _Doorbell(spool)  # before the first look
+        doorbell = Doorbell(spool, FINAL)  # before the first look
         try:
             return _wait(spool, doorbell, words, deadline, as_json)
         finally:
@@ -57,14 +54,14 @@ def wait_for(
 
 
 def _wait(
-    spool: Spool, doorbell: "_Doorbell", words: tuple[str, ...],
+    spool: Spool, doorbell: Doorbell, words: tuple[str, ...],
     deadline: float | None, as_json: bool,
 ) -> int:
     teller = Teller(spool)
     # Before the words are looked up: of a name that is yet to be admitted,
     # these are older jobs.  Ids do not tell, for the clock may be set back.
     known = {
-        job.id for job in view.jobs(spool).values()
+        job.id for job in listing.jobs(spool).values()
         if job.name is not None and job.dropped_name is not None
     }
     named = named_jobs(spool, words)
@@ -86,7 +83,7 @@ def _wait(
             wait = min(wait, deadline - now)
         seen = doorbell.listen(wait)
         if time.monotonic() >= look_at or not doorbell.works:
-            seen = list(view.jobs(spool).values())
+            seen = list(listing.jobs(spool).values())
             gone = _gone(waiting, seen)
             if gone:
                 click.echo(f"{inert(gone)}: was removed", err=True)
@@ -132,43 +129,3 @@ def _ended(spool: Spool, teller: Teller, job: JobView, as_json: bool) -> int:
     if kind == "signal" and number:
         return 128 + number
     return EX_FAILED
-
-
-class _Doorbell:
-    """Tells of jobs that arrive in done/ and failed/."""
-
-    def __init__(self, spool: Spool) -> None:
-        self._spool = spool
-        self._selector = selectors.DefaultSelector()
-        self._watches: list[Watch] = []
-        self.works = True
-        try:
-            for state in FINAL:
-                watch = Watch(spool.fds[state])
-                self._watches.append(watch)
-                self._selector.register(
-                    watch.wake_fd, selectors.EVENT_READ, (state, watch)
-                )
-        except OSError:
-            self.works = False
-
-    def listen(self, wait_s: float) -> list[JobView]:
-        """The jobs that arrived, after at most *wait_s* seconds."""
-        if not self.works:
-            time.sleep(max(0.0, min(wait_s, _POLL_S)))
-            return []
-        out = []
-        for key, _ in self._selector.select(max(0.0, wait_s)):
-            state, watch = key.data
-            for entry in watch.take():
-                name = names.parse(entry)
-                if name is not None:
-                    out.append(JobView(name.id, state, entry, name))
-            if watch.take_lost() or watch.gone:
-                self.works = False  # look oneself from now on
-        return out
-
-    def close(self) -> None:
-        for watch in self._watches:
-            watch.close()
-        self._selector.close()

@@ -55,6 +55,9 @@ def environment(**extra: str) -> dict[str, str]:
     """The environment of the programs under test."""
     environ = {k: v for k, v in os.environ.items() if k not in _UNWANTED}
     environ.update({"LC_ALL": "C.UTF-8", "TERM": "xterm"})
+    environ["PYTHONPATH"] = os.pathsep.join(
+        filter(None, [str(ROOT / "tests"), environ.get("PYTHONPATH", "")])
+    )
     environ.update(extra)
     return environ
 

@@ -87,7 +87,9 @@ def test_show_a_deferred_job(cli: Cli) -> None:
 def test_show_a_running_job(served: Served) -> None:
     """A running job shows its state, and in JSON the process."""
     job_id, _ = served.running()
-    assert fields(served("show", job_id).out)["state"] == "active"
+    assert fields(served("show", job_id).out)["state"].startswith(
+        "active  for "
+    )
     job = served("show", "--json", job_id).object
     assert FIELDS | SHOW_FIELDS <= set(job)
     assert (job["state"], job["attempts"]) == ("active", 1)

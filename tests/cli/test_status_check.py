@@ -28,7 +28,7 @@ from .harness import (
 
 STATUS_FIELDS = {
     "v", "spool", "running", "pid", "started", "trouble", "closed", "paused",
-    "watching",
+    "tripped", "watching",
     "stopping", "slots", "jobs", "oldest", "strays",
 }
 NO_JOBS = dict.fromkeys(
@@ -49,6 +49,7 @@ def test_status_without_a_daemon(cli: Cli) -> None:
     done = cli("status", status=3)
     told = dict(re.findall(r"^(\w+): +(.*)$", done.out, re.MULTILINE))
     assert told["spool"] == str(cli.path)
+    assert told["status"] == "look here"
     assert told["spoold"].startswith("not running")
     assert f"'spoold {cli.path}'" in told["spoold"], "what to type"
     assert told["incoming"] == "2, the oldest for 2h"
@@ -66,6 +67,7 @@ def test_status_with_a_daemon(served: Served) -> None:
     """With spoold status exits 0, and tells what it is at."""
     served.running()
     done = served("status")
+    assert done.out.startswith("status:    all is well\n")
     assert f"running, pid {served.daemon.pid}, since " in done.out
     assert "1 of 4 slots busy" in done.out
     status = served("status", "--json").object
@@ -84,6 +86,7 @@ def test_status_of_a_hung_daemon(served: Served) -> None:
     os.kill(served.daemon.pid, signal.SIGSTOP)
     done = served("status", status=1)
     assert "does not answer" in done.out
+    assert done.out.startswith("status:    look here\n")
 
 
 def test_status_counts_what_ls_lists(cli: Cli) -> None:

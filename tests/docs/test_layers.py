@@ -22,22 +22,25 @@ PACKAGE = ROOT / "spooler"
 LAYERS = {
     0: "errors states text units",
     1: "names jobwrite document jobread config record backoff wire index"
-       " route breaker",
+       " route breaker template progress",
     2: "fsops",
     3: "spool layout jobload configfile gate reserve publish clock scale"
        " cgroup",
-    4: "settle recover check repair client view intake board finding beside",
+    4: "settle recover check repair client view listing intake board finding"
+       " beside pause retention",
     5: "watch lock handlers pool worker pyrunner cmdrunner command capture"
        " workermain foster leftover labels arrivals dispatch control"
        " sweep notify crew report tour ledger health room rescue stale upkeep"
-       " rejects workdirs stop"
+       " rejects workdirs stop doorbell running feed usage"
        " __init__",
     6: "daemon serve",
     7: "cli",
 }
 
 #: The one module that may import a third-party package.
-HOMES = {"watchdog": "watch", "filelock": "lock", "click": "cli"}
+HOMES = {
+    "watchdog": "watch", "filelock": "lock", "click": "cli", "rich": "cli",
+}
 
 #: What only fsops.py may call: what moves, removes or flushes a file.
 SYSTEM_CALLS = {

@@ -26,6 +26,7 @@ from spooler import (
     jobread,
     jobwrite,
     layout,
+    listing,
     names,
     record,
     settle,
@@ -704,17 +705,22 @@ def test_json_of_a_job(finished: pathlib.Path) -> None:
     listed = list(_printed(finished, "ls", "--json"))
     assert told[:len(listed)] == listed
     shown = list(_printed(finished, "show", "--json", "a.txt"))
-    assert told == [*shown, "worker_pid"]
+    # Those of a job that runs are held to by a test of spoolctl.
+    runs = ["started", "worker_pid", "progress"]
+    assert told == [*listed, *runs, *shown[len(listed):]]
     with spool.Spool(str(finished)) as opened:
-        (job,) = view.jobs(opened).values()
+        (job,) = listing.jobs(opened).values()
         waiting = view.JobView(job.id, State.INCOMING, job.entry, job.name)
         fields = view.to_json(waiting, "h", 1, view.Details())
     assert told[:len(fields)] == list(fields)
 
 
-@pytest.mark.parametrize("verb", ["status", "check"])
+@pytest.mark.parametrize("verb", ["status", "check", "handlers"])
 def test_json_of_the_spool(finished: pathlib.Path, verb: str) -> None:
-    """spoolctl(1) has the fields of status and check, and no others."""
+    """spoolctl(1) has the fields of these verbs, and no others."""
+    if verb == "handlers":
+        toml = finished / "spool.toml"
+        toml.write_text('format = 1\n[handler.h]\ncommand = ["true"]\n')
     text = mdoc.subsection("spoolctl.1", "JSON", f"Of {verb}")
     told = re.findall(r"^\.Ic (\S+)", text, re.M)
     assert told == list(_printed(finished, verb, "--json"))

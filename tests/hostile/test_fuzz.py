@@ -25,6 +25,7 @@ from spooler import (
     jobwrite,
     names,
     record,
+    template,
     wire,
 )
 from spooler.errors import BadJob, ConfigError
@@ -65,7 +66,8 @@ JSON = [
 JSON_WORDS = [b"{", b"}", b"[", b"]", b'"', b",", b":", b"\\u", b"\\ud800",
               b"NaN", b"-Infinity", b"1e999", b"-0", b"9" * 5000, b"null",
               b"true", b'"Handler": "a",', b'"Arg": ', b"\\u0000"]
-CONFIG = [config.TEMPLATE.encode(), config.TEMPLATE.replace("#", "").encode(),
+CONFIG = [template.TEMPLATE.encode(),
+          template.TEMPLATE.replace("#", "").encode(),
           b'format = 1\nworkers = 2\ndefault = "a"\nrescan = 0.5\n'
           b'[handler.a]\npython = "m:f"\nmatch = ["*"]\nattempts = 9\n'
           b'[handler.b]\ncommand = ["x", "{id}"]\nenv = { A = "b" }\n'

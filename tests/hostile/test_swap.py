@@ -86,7 +86,7 @@ def assert_bodies(on: Stage) -> None:
             assert line["sha256"] == hashlib.sha256(body).hexdigest()
 
 
-@pytest.mark.timeout(0)
+@pytest.mark.timeout(0 if LONG else 600)
 @pytest.mark.parametrize("alternative", ["document", "link", "pipe"])
 def test_a_swap_is_never_won(alternative: str) -> None:
     """What runs is a whole document, whatever takes its name meanwhile."""
@@ -99,7 +99,7 @@ def test_a_swap_is_never_won(alternative: str) -> None:
         judge_race(on, daemon, f"{alternative} for document", moves)
 
 
-@pytest.mark.timeout(0)
+@pytest.mark.timeout(0 if LONG else 600)
 def test_a_rewrite_is_never_won() -> None:
     """What was judged is what runs, even if the file is changed since."""
     with stage(CONFIG) as on, serving(on, "--workers", "2") as daemon:

@@ -5,7 +5,7 @@ import dataclasses
 from typing import Any
 
 import pytest
-from spooler import config, names
+from spooler import config, names, template
 from spooler.config import Config, Handler
 from spooler.errors import EX_CONFIG, ConfigError
 from spooler.route import Router
@@ -27,6 +27,12 @@ GOOD: dict[str, list[tuple[str, Any]]] = {
     "min_free_inodes": [("0", 0), ("5000", 5000)],
     "recycle_jobs": [("0", 0), ("1000", 1000)],
     "recycle_memory": [('"256MiB"', 256 << 20), ("0", 0)],
+    "keep_done": [('"30d"', 30 * 86400.0), ("0", None)],
+    "keep_done_jobs": [("1000", 1000), ("0", 0)],
+    "keep_done_size": [('"1GiB"', 1 << 30), ("0", 0)],
+    "keep_failed": [('"90d"', 90 * 86400.0)],
+    "keep_failed_jobs": [("1", 1)],
+    "keep_failed_size": [("4096", 4096)],
 }
 BAD: dict[str, list[str]] = {
     "format": ["0", '"1"', "true", "1.0"],
@@ -42,6 +48,12 @@ BAD: dict[str, list[str]] = {
     "min_free_inodes": ["-1", '"1"', "true"],
     "recycle_jobs": ["-1", '"1"', "true"],
     "recycle_memory": ['"big"', "-1", "true"],
+    "keep_done": ['"soon"', "-1", "true"],
+    "keep_done_jobs": ["-1", '"1"', "1.5"],
+    "keep_done_size": ['"big"', "-1", "true"],
+    "keep_failed": ['"soon"', "-1", "[]"],
+    "keep_failed_jobs": ["-1", '"1"', "true"],
+    "keep_failed_size": ['"big"', "-1", "1.5"],
 }
 HANDLER_GOOD: dict[str, list[tuple[str, Any]]] = {
     "command": [('["gzip", "-9"]', ("gzip", "-9"))],
@@ -226,21 +238,23 @@ def test_nothing_is_a_configuration() -> None:
 
 
 def test_the_template_parses() -> None:
-    """The file init writes is valid and changes no default."""
-    assert config.parse(config.TEMPLATE) == Config()
+    """The file init writes is valid; it says how long results are kept."""
+    read = config.parse(template.TEMPLATE)
+    assert read == Config(keep_done_s=30 * 86400.0)
+    assert read.keep_done.limits and not read.keep_failed.limits
 
 
 def test_the_template_is_valid_uncommented() -> None:
     """Every example in the template is right once its # is removed."""
     lines = []
-    for line in config.TEMPLATE.splitlines():
+    for line in template.TEMPLATE.splitlines():
         if line.startswith("#") and not line.startswith("# "):
             line = line[1:]
         lines.append(line)
     text = "\n".join(lines).replace('default = "store"', "")
     read = config.parse(text)
     assert set(read.handlers) == {"compress", "thumbnail"}
-    assert 'default = "store"' in config.TEMPLATE
+    assert 'default = "store"' in template.TEMPLATE
 
 
 def test_a_configuration_is_frozen() -> None:

@@ -15,6 +15,7 @@ from pyfakefs.fake_filesystem import FakeFilesystem
 from spooler import config, configfile, layout
 from spooler.errors import EX_CANTCREAT, EX_USAGE, SpoolError
 from spooler.spool import DIRECTORIES, Spool
+from spooler.template import TEMPLATE
 
 EVERYTHING = [*DIRECTORIES, config.CONFIG_NAME]
 
@@ -53,7 +54,7 @@ def test_a_new_spool(tmp_path: pathlib.Path) -> None:
     path = tmp_path / "a" / "spool"
     assert layout.create(str(path)) == EVERYTHING
     assert sorted(os.listdir(path)) == sorted(EVERYTHING)
-    assert configfile.load(str(path)) == config.Config()
+    assert configfile.load(str(path)) == config.parse(TEMPLATE)
     with Spool(str(path)) as spool:
         assert spool.path == str(path)
 
