@@ -24,7 +24,7 @@ from spooler.listing import NotFound
 VERBS = (
     "init", "submit", "ls", "show", "log", "wait", "status", "events",
     "hold", "release", "requeue", "rm", "kill", "pause", "resume", "drain",
-    "purge", "check", "handlers", "top", "demo",
+    "purge", "check", "handlers", "top", "demo", "completion",
 )
 
 
@@ -86,6 +86,11 @@ def say(text: str) -> None:
 
 def run() -> int:
     """Run the command line; returns the exit status."""
+    asked = os.environ.get("_SPOOLCTL_COMPLETE")
+    if asked:
+        from spooler.cli import completion
+
+        return completion.answer(spoolctl, asked)
     try:
         # Not spoolctl(): that exits 1 when a reader has seen enough.
         with spoolctl.make_context("spoolctl", sys.argv[1:]) as context:

@@ -8,6 +8,7 @@ import click
 
 from spooler import listing, view
 from spooler.cli.select import named_jobs
+from spooler.cli.words import Job
 from spooler.doorbell import Doorbell
 from spooler.spool import Spool
 from spooler.states import FLOW, State
@@ -21,7 +22,7 @@ _LOOK_S = 0.1
 
 
 @click.command("log")
-@click.argument("job", metavar="JOB")
+@click.argument("job", type=Job(), metavar="JOB")
 @click.option("-f", "--follow", is_flag=True,
               help="Go on until the job is done or failed.")
 @click.pass_obj

@@ -22,6 +22,7 @@ from spooler.cli.common import (
     table_lines,
 )
 from spooler.cli.select import Selection, selection_options
+from spooler.cli.words import StateWord
 from spooler.doorbell import Doorbell
 from spooler.spool import Spool
 from spooler.states import FLOW, State
@@ -52,7 +53,7 @@ SORTS = {
 
 
 @click.command("ls")
-@click.argument("states", nargs=-1, metavar="[STATE]...")
+@click.argument("states", nargs=-1, type=StateWord(), metavar="[STATE]...")
 @selection_options
 @click.option("-n", "count", type=click.IntRange(1), metavar="N",
               help="The first N only.")

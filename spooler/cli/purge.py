@@ -9,6 +9,7 @@ from spooler import fsops, listing, retention, units
 from spooler.cli.common import WORDS, Duration, Teller
 from spooler.cli.progress import track
 from spooler.cli.select import Selection, confirm
+from spooler.cli.words import HandlerName
 from spooler.spool import Spool
 from spooler.states import State
 from spooler.view import JobView
@@ -21,7 +22,7 @@ _FINAL = (State.DONE, State.FAILED)
               help="Those that finished longer ago than D; 0: all.")
 @click.option("--state", type=click.Choice(["done", "failed", "all"]),
               default="done", help="Which; default: done.")
-@click.option("-H", "--handler", metavar="HANDLER",
+@click.option("-H", "--handler", type=HandlerName(), metavar="HANDLER",
               help="Only jobs of this handler.")
 @click.option("--tag", "tags", metavar="TAG", multiple=True,
               help="Only jobs with this tag; may be repeated.")

@@ -6,11 +6,13 @@ import click
 from spooler import pause
 from spooler.cli import common
 from spooler.cli.app import say
+from spooler.cli.words import HandlerName
 from spooler.spool import Spool
 
 
 @click.command("resume")
-@click.argument("handler", nargs=-1, metavar="[HANDLER]...")
+@click.argument("handler", nargs=-1, type=HandlerName(),
+                metavar="[HANDLER]...")
 @click.pass_obj
 def command(path: str, handler: tuple[str, ...]) -> int:
     """

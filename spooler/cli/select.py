@@ -13,6 +13,7 @@ from spooler import listing, units, view
 from spooler.cli.app import say
 from spooler.cli.common import Duration, Teller, states_of
 from spooler.cli.progress import track
+from spooler.cli.words import HandlerName, Job
 from spooler.errors import EX_FAILED, EX_USAGE, SpoolError
 from spooler.spool import Spool
 from spooler.states import State, sources
@@ -56,8 +57,8 @@ class Selection:
 def selection_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add -H, --tag, --since and --older-than to a verb."""
     for option in reversed((
-        click.option("-H", "--handler", metavar="HANDLER",
-                     help="Only jobs of this handler."),
+        click.option("-H", "--handler", type=HandlerName(),
+                     metavar="HANDLER", help="Only jobs of this handler."),
         click.option("--tag", "tags", metavar="TAG", multiple=True,
                      help="Only jobs with this tag; may be repeated."),
         click.option("--since", type=Duration(), metavar="D",
@@ -92,7 +93,8 @@ def _words(words: tuple[str, ...]) -> Iterator[str]:
 def steering_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add what every verb that changes jobs takes; see Steering."""
     for option in reversed((
-        click.argument("words", nargs=-1, metavar="JOB...|-|--all [STATE]"),
+        click.argument("words", nargs=-1, type=Job(),
+                       metavar="JOB...|-|--all [STATE]"),
         click.option("--all", "every", is_flag=True,
                      help="All jobs in STATE that the filters leave."),
         selection_options,

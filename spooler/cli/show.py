@@ -16,6 +16,7 @@ from spooler.cli.common import (
     shown_name,
 )
 from spooler.cli.select import named_jobs
+from spooler.cli.words import Job
 from spooler.record import Run
 from spooler.settle import describe
 from spooler.spool import Spool
@@ -28,7 +29,8 @@ _TAIL_LINES = 10
 
 
 @click.command("show")
-@click.argument("jobs", nargs=-1, required=True, metavar="JOB...")
+@click.argument("jobs", nargs=-1, required=True, type=Job(),
+                metavar="JOB...")
 @click.option("--json", "as_json", is_flag=True, help="JSON Lines.")
 @click.pass_obj
 def command(path: str, jobs: tuple[str, ...], as_json: bool) -> int:

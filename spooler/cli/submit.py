@@ -12,6 +12,7 @@ import click
 
 from spooler import client, units
 from spooler.cli.common import Duration, Moment
+from spooler.cli.words import FileName, HandlerName
 from spooler.errors import EX_TEMPFAIL, BadJob, SpoolError, SubmitUnknown
 
 Answer = TypeVar("Answer")
@@ -27,8 +28,8 @@ _BATCH = 1000  #: jobs that share a flush
 
 
 @click.command("submit")
-@click.argument("handler", required=False)
-@click.argument("args", nargs=-1)
+@click.argument("handler", required=False, type=HandlerName())
+@click.argument("args", nargs=-1, type=FileName())
 @click.option("-p", "--priority", type=click.IntRange(0, 9), default=5,
               help="0..9, 9 runs first; default: 5.")
 @click.option("--in", "in_s", type=Duration(), metavar="D",

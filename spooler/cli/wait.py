@@ -8,6 +8,7 @@ import click
 from spooler import listing, view
 from spooler.cli.common import Duration, Teller, emit
 from spooler.cli.select import named_jobs
+from spooler.cli.words import Job
 from spooler.doorbell import Doorbell
 from spooler.errors import EX_FAILED, EX_NOSUCH, EX_TIMEOUT
 from spooler.settle import reason_of
@@ -22,7 +23,8 @@ _LOOK_S = 5.0
 
 
 @click.command("wait")
-@click.argument("jobs", nargs=-1, required=True, metavar="JOB...")
+@click.argument("jobs", nargs=-1, required=True, type=Job(),
+                metavar="JOB...")
 @click.option("--timeout", type=Duration(), metavar="D",
               help="Give up after D, with exit status 124.")
 @click.option("--json", "as_json", is_flag=True,
