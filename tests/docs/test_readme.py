@@ -2,6 +2,7 @@
 """What the README shows works as it is written there."""
 
 import configparser
+import io
 import os
 import pathlib
 import re
@@ -12,6 +13,7 @@ import types
 from collections.abc import Iterator
 
 import click
+import docutils.core
 import pytest
 from spooler import Defer, Fail, command, config, settle, states
 from spooler.cli import app
@@ -132,6 +134,40 @@ def test_producers(tour: tuple[pathlib.Path, str]) -> None:
     )
     after = set(os.listdir(where / "queue" / "done")) - before
     assert len([name for name in after if "," in name]) == len(submitted)
+
+
+@pytest.mark.parametrize(
+    ("kind", "suffix"),
+    [("sh", "sh"), ("python", "py"), ("c", "c"), ("go", "go"), ("js", "js"),
+     ("perl", "pl"), ("ruby", "rb")],
+)
+def test_languages(kind: str, suffix: str) -> None:
+    """A producer in the README is the file that is compiled and run."""
+    (shown,) = _blocks("Producers in any language", kind)
+    path = ROOT / "tests" / "producers" / f"producer.{suffix}"
+    licence, _, rest = path.read_text(encoding="utf-8").partition("\n")
+    assert "SPDX-License-Identifier: MIT" in licence
+    assert shown.strip("\n") == rest.expandtabs(4).strip("\n")
+
+
+def test_every_language() -> None:
+    """No producer is left out of the README."""
+    shown = re.findall(
+        r"^   :class: (\w+)$", _section("Producers in any language"), re.M
+    )
+    files = list((ROOT / "tests" / "producers").glob("producer.*"))
+    assert len(shown) == len(files) >= 5
+
+
+def test_renders() -> None:
+    """The README is reStructuredText without a fault, and fits a terminal."""
+    messages = io.StringIO()
+    docutils.core.publish_string(
+        TEXT, writer="null",
+        settings_overrides={"report_level": 1, "warning_stream": messages},
+    )
+    assert messages.getvalue() == ""
+    assert max(map(len, TEXT.splitlines())) <= 80
 
 
 def test_python_handler() -> None:
