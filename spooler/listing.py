@@ -8,6 +8,8 @@ and nothing is stat'ed.
 """
 
 import heapq
+import os
+import re
 from collections.abc import Callable, Iterable, Iterator
 
 from spooler import names
@@ -18,6 +20,10 @@ from spooler.view import JobView, view
 
 #: Where a job is sorted that has no rank yet: behind those of its priority.
 _UNRANKED = f"{9 - names.DEFAULT_PRIORITY}.~"
+#: What names of the grammar begin with: quick, not strict.
+_ranked = re.compile(
+    rf"[0-9]\.[{names.DIGITS}]{{{names.ID_CHARS}}}[,.]"
+).match
 
 
 class NotFound(Exception):
@@ -28,27 +34,16 @@ def entries(spool: Spool, state: State) -> Iterator[str]:
     """The names of the job files in *state*, in no order."""
     for entry in spool.scan(state):
         name = entry.name
-        if _is_ranked(name):
+        if _ranked(name) and "," in name:
             yield name
         elif state is State.INCOMING and names.why_illegal(name) is None:
             if not entry.is_dir(follow_symlinks=False):
                 yield name
 
 
-def _is_ranked(name: str) -> bool:
-    """Whether *name* looks like one of the grammar: quick, not strict."""
-    return (
-        name[names.STEM_CHARS:names.STEM_CHARS + 1] in (",", ".")
-        and name[1] == "."
-        and name[0] in "0123456789"
-        and not name[2:names.STEM_CHARS].strip(names.DIGITS)
-        and "," in name
-    )
-
-
 def order(entry: str) -> str:
     """A key that sorts names as they run."""
-    if _is_ranked(entry):
+    if _ranked(entry):
         return entry[:names.STEM_CHARS]
     return _UNRANKED + entry
 
@@ -68,12 +63,55 @@ def count(
         number = 0
         for entry in entries(spool, state):
             number += 1
-            if state is State.INCOMING and _is_ranked(entry):
+            if state is State.INCOMING and _ranked(entry):
                 stamp = entry[2:names.STEM_CHARS]
                 if oldest is None or stamp < oldest:
                     oldest = stamp
         counts[state] = number
     return counts, None if oldest is None else names.submitted_ns(oldest)
+
+
+def handler_in(entry: str) -> str | None:
+    """The handler of a document, if its name tells; most are told so."""
+    head, _, tail = entry.partition(",")
+    if tail.endswith(names.DOCUMENT_SUFFIX) and _ranked(entry):
+        if ".h" not in head[names.STEM_CHARS:]:
+            return tail[:-len(names.DOCUMENT_SUFFIX)]
+    return None
+
+
+def latest_moved(
+    spool: Spool, limit: int,
+    wanted: Callable[[JobView], bool] | None = None,
+) -> list[tuple[int, JobView]]:
+    """
+    The jobs that moved last.
+
+    Args:
+        wanted: which ones; None: all.
+
+    Returns:
+        At most *limit* of them, the latest first, each with the wall clock
+        of its move in ns.  This stats every job.
+    """
+    def moved() -> Iterator[tuple[int, str, State]]:
+        for state in FLOW:
+            for entry in entries(spool, state):
+                job = view(state, entry) if wanted is not None else None
+                if wanted and (job is None or not wanted(job)):
+                    continue
+                try:
+                    # A rename sets it.
+                    status = os.stat(
+                        entry, dir_fd=spool.fds[state], follow_symlinks=False
+                    )
+                except FileNotFoundError:
+                    continue
+                yield status.st_ctime_ns, entry, state
+
+    latest = heapq.nlargest(limit, moved(), lambda found: found[:2])
+    found = ((at_ns, view(state, entry)) for at_ns, entry, state in latest)
+    return [(at_ns, job) for at_ns, job in found if job is not None]
 
 
 def some(
@@ -185,11 +223,15 @@ def find(
     for word in asked:
         whole.setdefault(word.text, []).append(word)
     begun = [word for word in asked if not names.is_id(word.text)]
+    texts = [word.text for word in begun]
     # A name is shown with escapes, and may be typed as it is shown.
-    escaped = any("\\" in word.text for word in asked)
+    escaped = any("\\" in text for text in texts)
     for state in FLOW:
         for entry in entries(spool, state):
-            _match(state, entry, whole, begun, escaped)
+            if escaped or entry[2:names.STEM_CHARS] in whole or any(
+                text in entry for text in texts
+            ):
+                _match(state, entry, whole, begun, escaped)
     return [word.answer(tell) for word in asked]
 
 
@@ -198,7 +240,7 @@ def _match(
     begun: list[_Word], escaped: bool,
 ) -> None:
     name = entry
-    if _is_ranked(entry):
+    if _ranked(entry):
         hits = list(whole.get(entry[2:names.STEM_CHARS], ()))
         hits += [w for w in begun if entry.startswith(w.text, 2)]
         job = view(state, entry) if hits else None

@@ -48,9 +48,9 @@ def command(path: str, timeout: float | None) -> int:
 def _wait(spool: Spool, timeout: float | None) -> int:
     """See a running spoold through."""
     started = time.monotonic()
+    before = set(listing.entries(spool, State.FAILED))
     doorbell = Doorbell(spool, _FINAL)
     try:
-        before = set(listing.entries(spool, State.FAILED))
         while True:
             looked_at = time.monotonic()
             left = _left(spool)

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Tell the moves of jobs."""
 
-import heapq
 import sys
 import time
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from spooler.cli.select import Selection, selection_options
 from spooler.errors import EX_FAILED, SpoolError
 from spooler.feed import Event, Feed
 from spooler.spool import Spool
-from spooler.states import FLOW, State
+from spooler.states import State
 from spooler.text import inert
 from spooler.view import Details, JobView
 
@@ -103,19 +102,11 @@ def _latest(
     if not count:
         return
 
-    def moved() -> Iterator[tuple[int, str, JobView]]:
-        for job in listing.jobs(spool, FLOW).values():
-            if not selection.matches(job, spool, teller):
-                continue
-            try:
-                # A rename sets it.
-                status = fsops.status(spool.fds[job.state], job.entry)
-            except FileNotFoundError:
-                continue
-            yield status.st_ctime_ns, job.id, job
+    def wanted(job: JobView) -> bool:
+        return selection.matches(job, spool, teller)
 
-    for at_ns, _, job in reversed(heapq.nlargest(
-        count, moved(), lambda found: found[:2]
+    for at_ns, job in reversed(listing.latest_moved(
+        spool, count, None if selection.empty else wanted
     )):
         yield Event(_LAST[job.state], job, at_ns)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from spooler import listing, names, pause
+from spooler import listing, pause
 from spooler.cli.common import (
     Teller,
     ask_status,
@@ -77,7 +77,7 @@ def _count(spool: Spool) -> "collections.Counter[tuple[str | None, State]]":
     )
     for state in FLOW:
         for entry in listing.entries(spool, state):
-            handler = names.plain_handler(entry)  # as most are
+            handler = listing.handler_in(entry)
             if handler is None:
                 job = view(state, entry)
                 if job is None:
