@@ -107,16 +107,20 @@ class _Tail:
             self._copy(kind)
 
     def _open(self, job: JobView, kind: str) -> bool:
-        fd = view.output_fd(self._spool, job, kind)
-        if fd is None and job.name is not None and (
-            job.state is State.ACTIVE
-        ):
-            # A Python worker's own file, until the run ends.
+        if job.name is None or job.state is not State.ACTIVE:
+            fd = view.output_fd(self._spool, job, kind)
+        else:
+            # Not what an earlier run left in deferred/.
             fd = view.open_output(
-                self._spool, State.ACTIVE, f"{job.name.owner}.{kind}"
+                self._spool, State.ACTIVE, f"{job.stem}.{kind}"
             )
-            if fd is not None:
-                self._lent.add(kind)
+            if fd is None:
+                # A Python worker's own file, until the run ends.
+                fd = view.open_output(
+                    self._spool, State.ACTIVE, f"{job.name.owner}.{kind}"
+                )
+                if fd is not None:
+                    self._lent.add(kind)
         if fd is None:
             return False
         self._fds[kind] = fd

@@ -5,8 +5,9 @@ import time
 
 import click
 
-from spooler import listing, view
-from spooler.cli.common import Duration, Teller, emit
+from spooler import listing, progress, view
+from spooler.cli.common import Duration, Teller, ask_status, emit
+from spooler.cli.progress import Meter
 from spooler.cli.select import named_jobs
 from spooler.cli.words import Job
 from spooler.doorbell import Doorbell
@@ -20,6 +21,7 @@ from spooler.view import JobView
 FINAL = (State.DONE, State.FAILED)
 #: Between looks for jobs that somebody removed.
 _LOOK_S = 5.0
+_METER_S = 0.5  #: between looks at how far they are
 
 
 @click.command("wait")
@@ -49,15 +51,17 @@ def wait_for(
     deadline = None if timeout is None else time.monotonic() + timeout
     with Spool(path) as spool:
         doorbell = Doorbell(spool, FINAL)  # before the first look
+        meter = Meter()
         try:
-            return _wait(spool, doorbell, words, deadline, as_json)
+            return _wait(spool, doorbell, meter, words, deadline, as_json)
         finally:
+            meter.close()
             doorbell.close()
 
 
 def _wait(
-    spool: Spool, doorbell: Doorbell, words: tuple[str, ...],
-    deadline: float | None, as_json: bool,
+    spool: Spool, doorbell: Doorbell, meter: Meter,
+    words: tuple[str, ...], deadline: float | None, as_json: bool,
 ) -> int:
     teller = Teller(spool)
     # Before the words are looked up: of a name that is yet to be admitted,
@@ -81,6 +85,9 @@ def _wait(
             click.echo(f"{len(waiting)} still unfinished", err=True)
             return EX_TIMEOUT
         wait = look_at - now
+        if meter.works:
+            _measure(spool, meter, waiting, len(named))
+            wait = min(wait, _METER_S)
         if deadline is not None:
             wait = min(wait, deadline - now)
         seen = doorbell.listen(wait)
@@ -97,6 +104,27 @@ def _wait(
                 del waiting[key]
                 status = max(status, _ended(spool, teller, job, as_json))
     return status if len(named) == 1 else min(status, EX_FAILED)
+
+
+def _measure(
+    spool: Spool, meter: Meter, waiting: dict[str, JobView], count: int
+) -> None:
+    """Show how many have ended, and how far one that runs says it is."""
+    daemon = ask_status(spool)
+    runs = [run for run in daemon["running"] if run["id"] in waiting] if (
+        daemon is not None
+    ) else []
+    told = [run["progress"] for run in runs if run["progress"]]
+    ended = count - len(waiting)
+    text = progress.shown(told[0]) if told else ""
+    if count > 1:
+        meter.show(ended / count, f"{ended} of {count} ended  {text}".strip())
+    elif told:
+        meter.show(told[0]["fraction"], str(told[0]["text"]))
+    elif daemon is None:
+        meter.show(None, "spoold is not running")
+    else:
+        meter.show(None, "runs" if runs else "waits")
 
 
 def _key(

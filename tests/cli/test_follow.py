@@ -335,3 +335,32 @@ def test_top_without_spoold(cli: Cli) -> None:
     cli.put_failed()
     out = cli("top").out
     assert "not running" in out and "1 failed" in out
+
+
+def test_wait_shows_progress(serve: Callable[..., Served]) -> None:
+    """On a terminal wait shows how far the job is, and takes it away."""
+    served = serve(
+        '[handler.sh]\ncommand = ["sh", "-c", "echo 3/8 pages'
+        ' >$SPOOL_PROGRESS; read x <$1", "sh"]\n'
+    )
+    gate = served.path.parent / "gate"
+    os.mkfifo(gate)
+    job = served.submit("sh", str(gate))
+    screen = Screen(served, "wait", job)
+    screen.shows("38%")
+    screen.shows("3/8 pages")
+    gate.write_text("go\n")
+    assert screen.process.wait(TIMEOUT_S) == 0
+    done = served("wait", job)
+    assert (done.out, done.err) == ("", "")
+
+
+def test_wait_counts(served: Served) -> None:
+    """Of several jobs it shows how many have ended."""
+    jobs = [served.running() for _ in range(2)]
+    screen = Screen(served, "wait", *(job for job, _ in jobs))
+    screen.shows("0 of 2 ended")
+    jobs[0][1]()
+    screen.shows("1 of 2 ended")
+    jobs[1][1]()
+    assert screen.process.wait(TIMEOUT_S) == 0
