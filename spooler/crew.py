@@ -144,10 +144,10 @@ class Crew:
                 hint, active, worker.outstanding.get(hint, ""), pid, work,
                 started_ns, clock_ns, limit,
             )
-            log.debug("%s: started pid=%d", id_of(hint), pid)
+            self._ledger.started(hint, worker.outstanding.get(hint), pid)
         elif kind == "back":
             self._unclaimed(worker, report[1])
-            log.info("%s: given back", id_of(report[1]))
+            self._ledger.gave_back(report[1])
         elif kind == "trouble":
             self._health.told(report[2], report[3])
             self._unclaimed(worker, report[1])
@@ -244,8 +244,8 @@ class Crew:
             ))
         for active, name in lost:
             if self.dispatcher.stopped and worker.killed_for is None:
-                back = self._spool.give_back(active)
-                log.info("%s: given back", name.id if back else active)
+                self._spool.give_back(active)
+                self._ledger.gave_back(active)
                 continue
             outcome = Outcome(
                 *_fate(worker), started_ns=now_ns - micros * 1000,
@@ -301,7 +301,7 @@ class Crew:
             if name is not None:
                 self._drop_output(name.stem)
             self._spool.give_back(child.active)
-            log.info("%s: given back", id_of(child.hint))
+            self._ledger.gave_back(child.hint)
 
     def reap_orphans(self) -> None:
         """Take leave of dead workers, and of what commands left behind."""

@@ -13,6 +13,7 @@ import time
 
 from spooler import fsops, jobload, names, settle
 from spooler.errors import BadJob
+from spooler.labels import about
 from spooler.names import Name
 from spooler.spool import Spool
 from spooler.states import FLOW, State
@@ -127,7 +128,10 @@ class Intake:
             self._refused.add(entry)
             name = names.parse(entry)
             shown = inert(entry) if name is None else name.id
-            log.error("%s: left alone: %s", shown, inert(why))
+            log.error(
+                "%s: left alone: %s", shown, inert(why),
+                extra=about(entry, State.INCOMING),
+            )
         self.leave(entry, why)
 
     def _admit(self, entry: str) -> tuple[str, Name] | None:
@@ -222,7 +226,10 @@ class Intake:
             here = State.INCOMING, entry
             found = places.get(name.id, set())
             if found - {here}:
-                log.info("%s: submitted twice, kept once", name.id)
+                log.info(
+                    "%s: submitted twice, kept once", name.id,
+                    extra=about(entry, State.INCOMING),
+                )
                 self._spool.remove(State.INCOMING, entry)
                 found.discard(here)
                 continue

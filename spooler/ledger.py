@@ -9,7 +9,7 @@ from spooler import names, settle, units
 from spooler.breaker import Breaker
 from spooler.clock import base_ns, steady_ns
 from spooler.config import Config
-from spooler.labels import id_of, shown_name
+from spooler.labels import about, id_of, shown_name
 from spooler.record import REASON_MAX_CHARS
 from spooler.states import State
 
@@ -50,6 +50,21 @@ class Ledger:
             self.failed += 1
         elif state is State.DEFERRED:
             self.deferred += 1
+
+    @staticmethod
+    def started(hint: str, handler: str | None, pid: int) -> None:
+        """Log that a command runs."""
+        log.debug(
+            "%s: started pid=%d", id_of(hint), pid,
+            extra=about(hint, State.ACTIVE, handler),
+        )
+
+    @staticmethod
+    def gave_back(text: str) -> None:
+        """Log that a job waits again, its run not counted."""
+        log.info(
+            "%s: given back", id_of(text), extra=about(text, State.INCOMING)
+        )
 
     def survived(self, handler: str) -> None:
         """A run of *handler* ended well."""
@@ -99,12 +114,17 @@ class Ledger:
         shown = shown_name(hint)
         text = text[:REASON_MAX_CHARS]
         took = units.format_duration(micros / 1e6)
+        told = about(hint, state, handler)
         if state is State.DONE:
-            log.debug("%s: done in %s %s", id_of(hint), took, shown)
+            log.debug(
+                "%s: done in %s %s", id_of(hint), took, shown, extra=told
+            )
             return
         parsed = names.parse(name)
         if state is State.FAILED:
-            log.warning("%s: failed: %s %s", id_of(hint), text, shown)
+            log.warning(
+                "%s: failed: %s %s", id_of(hint), text, shown, extra=told
+            )
         else:
             due_ns = parsed.due_ns if parsed is not None else None
             if base is None:
@@ -114,6 +134,7 @@ class Ledger:
             log.info(
                 "%s: deferred for %s: %s %s", id_of(hint),
                 units.format_duration(max(0.0, wait)), text, shown,
+                extra=told,
             )
         if parsed is not None and handler is not None:
             kind, _ = settle.reason_of(parsed.verdict)

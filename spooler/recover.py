@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from spooler import fsops, jobload, names, settle
 from spooler.config import Config
 from spooler.errors import BadJob
+from spooler.labels import about
 from spooler.names import Name
 from spooler.route import Router
 from spooler.settle import Outcome, Settled
@@ -94,6 +95,7 @@ def recover_all(
         log.warning(
             "%s: interrupted in run %d; now %s", name.id, name.runs,
             state.word if moved else "gone",
+            extra=about(active, state if moved else State.GONE),
         )
         if moved is not None:
             yield state, moved
@@ -135,7 +137,10 @@ def merge(spool: Spool) -> int:
     removed = 0
     for (job_id, _), found in places.items():
         for state, name in found[1:]:
-            log.warning("%s: also in %s, merged", job_id, state.value)
+            log.warning(
+                "%s: also in %s, merged", job_id, state.value,
+                extra=about(name, found[0][0]),
+            )
             removed += fsops.unlink(spool.fds[state], name)
     return removed
 

@@ -12,6 +12,8 @@ from spooler import configfile, fsops
 from spooler.cli import stdio
 from spooler.config import Config
 from spooler.errors import EX_CONFIG, EX_FAILED, EX_NOSUCH, SpoolError
+from spooler.journal import JournalHandler, is_journal
+from spooler.labels import FIELDS
 from spooler.serve import serve
 from spooler.text import inert, one_line
 from spooler.units import format_moment
@@ -21,16 +23,16 @@ class JsonFormatter(logging.Formatter):
     """One JSON object a line."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Write time, level and message; the job's id apart if it has one."""
-        message = record.getMessage()
+        """Write time, level and message; what is told of a job apart."""
         fields = {
             "v": 1,
             "time": format_moment(time.time_ns()),
             "level": record.levelname.lower(),
         }
-        job_id, colon, rest = message.partition(": ")
-        if colon and len(job_id) == 20 and job_id.isalnum():
-            fields["id"], message = job_id, rest
+        for name, attribute in zip(("id", "handler", "state"), FIELDS):
+            if hasattr(record, attribute):
+                fields[name] = getattr(record, attribute)
+        message = record.getMessage().removeprefix(f"{fields.get('id')}: ")
         return json.dumps({**fields, "message": message})
 
 
@@ -46,11 +48,13 @@ class TextFormatter(logging.Formatter):
 
 
 def set_up_logging(log_format: str, verbose: bool) -> None:
-    """Write the log of the daemon to standard error."""
-    handler = logging.StreamHandler(sys.stderr)
+    """Write the log of the daemon to the journal or standard error."""
+    handler: logging.Handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         JsonFormatter() if log_format == "json" else TextFormatter()
     )
+    if log_format == "text" and is_journal(2):
+        handler = JournalHandler(handler)
     logger = logging.getLogger("spooler")
     logger.addHandler(handler)
     logger.setLevel(logging.DEBUG if verbose else logging.INFO)

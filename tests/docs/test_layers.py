@@ -22,16 +22,16 @@ PACKAGE = ROOT / "spooler"
 LAYERS = {
     0: "errors states text units",
     1: "names jobwrite document jobread config record backoff wire index"
-       " route breaker template progress",
+       " route breaker template progress labels",
     2: "fsops",
     3: "spool layout jobload configfile gate reserve publish clock scale"
        " cgroup",
     4: "settle recover check repair client view listing intake board finding"
        " beside pause retention",
     5: "watch lock handlers pool worker pyrunner cmdrunner command capture"
-       " workermain foster leftover labels arrivals dispatch control"
+       " workermain foster leftover arrivals dispatch control"
        " sweep notify crew report tour ledger health room rescue stale upkeep"
-       " rejects workdirs stop doorbell running feed usage"
+       " rejects workdirs stop doorbell running feed usage journal"
        " __init__",
     6: "daemon serve",
     7: "cli",
