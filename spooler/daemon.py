@@ -52,7 +52,8 @@ class Daemon:
     """One run of spoold on one spool."""
 
     def __init__(
-        self, path: str, load: Callable[[], Config], drain: bool = False
+        self, path: str, load: Callable[[], Config], drain: bool,
+        notifier: Notifier,
     ) -> None:
         """
         Open the spool, take its lock, recover what was left, watch it.
@@ -109,7 +110,7 @@ class Daemon:
         self._stuck_wait: float | None = None
         self._fostering = False
         self._started_ns = time.time_ns()
-        self._notifier = Notifier(dict(os.environ))
+        self._notifier = notifier
 
     def _new_dispatcher(self) -> Dispatcher:
         return Dispatcher(
@@ -137,10 +138,12 @@ class Daemon:
         # Before the first scan: nothing falls between.
         self._arrivals.open_watch()
         server = self._open_control()
+        self._notifier.extend()
         self._guard(self._recover)
         try:
             while not self._arrivals.complete:
                 self._guard(self._arrivals.work)
+                self._report_status()
                 if self._health.hurt:
                     self._wait(TROUBLE_WAIT_S)
                 self._take_signals()
@@ -253,8 +256,9 @@ class Daemon:
         sick = self._health.wait_s()
         if sick is not None:
             waits.append(sick)
-        if self._notifier.watchdog_s:
-            waits.append(self._notifier.watchdog_s)
+        telling = self._notifier.wait_s()
+        if telling is not None:
+            waits.append(telling)
         if self._stop is not None:
             waits.append(self._stop.wait_s())
         elif sick is None:
@@ -322,7 +326,7 @@ class Daemon:
 
     def _begin_stop(self, patience_s: float, reopen: bool = False) -> None:
         if not reopen:
-            self._notifier.send("STOPPING=1")
+            self._notifier.stopping()
         self._dispatcher.stopped = True
         self._stop = Stop(self._pool, patience_s, reopen)
         log.info(
@@ -355,10 +359,15 @@ class Daemon:
             self._begin_stop(self.config.stop_timeout_s)
 
     def _report_status(self) -> None:
-        if self._notifier.watchdog_s:
-            self._notifier.send("WATCHDOG=1")
+        self._notifier.alive()
+        if self._stop is not None:
+            if self._stop.patient:
+                self._notifier.extend()
+        elif not self._arrivals.complete and not self._health.hurt:
+            self._notifier.extend()
         self._notifier.status(report.status_line(
-            self.crew, self._arrivals, self._ledger, self._health
+            self.crew, self._arrivals, self._ledger, self._health,
+            self._upkeep.room, self._stop is not None,
         ))
 
     def _answer(self, request: dict[str, Any]) -> dict[str, Any]:

@@ -204,6 +204,15 @@ class Lanes:
             for window in lane.windows()
         )
 
+    def next_since_ns(self) -> int | None:
+        """Since when the longest waiting of the jobs that come next waits."""
+        return min((
+            names.submitted_ns(text[2:names.STEM_CHARS])
+            for lane in self.by_handler.values()
+            for window in lane.windows()
+            if (text := window.peek()) is not None
+        ), default=None)
+
     def add(self, text: str, name: Name, handler: str) -> None:
         """Take in a waiting job of a configured handler."""
         self.by_handler[handler].add(text, name.runs)

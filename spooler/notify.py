@@ -5,6 +5,8 @@ import os
 import socket
 import time
 
+_EXTEND_S = 20.0  #: asked for at a time; longer than a turn ever takes
+
 
 class Notifier:
     """
@@ -25,7 +27,10 @@ class Notifier:
         if self._address:
             self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._status = ""
+        self._wanted = ""  #: what the status line is to be
         self._status_at = 0.0
+        self._alive_at = 0.0
+        self._extend_at = 0.0
 
     def send(self, *lines: str) -> None:
         """Send lines like ``READY=1``; each must be free of newlines."""
@@ -41,10 +46,42 @@ class Notifier:
     def status(self, text: str) -> None:
         """Send the status line if it changed, once a second at most."""
         now = time.monotonic()
+        self._wanted = text
         if text != self._status and now >= self._status_at:
             self._status = text
             self._status_at = now + 1.0
             self.send(f"STATUS={text}")
+
+    def wait_s(self) -> float | None:
+        """Seconds until something is to be sent; None: nothing is."""
+        waits = []
+        if self.watchdog_s:
+            waits.append(self.watchdog_s)
+        if self._socket is not None and self._wanted != self._status:
+            waits.append(max(0.0, self._status_at - time.monotonic()))
+        return min(waits, default=None)
+
+    def alive(self) -> None:
+        """Send a sign of life where systemd expects them."""
+        now = time.monotonic()
+        if self.watchdog_s and now >= self._alive_at:
+            # Twice as often as wait_s brings us here: no flood under load,
+            # and still in time.
+            self._alive_at = now + self.watchdog_s / 2
+            self.send("WATCHDOG=1")
+
+    def extend(self) -> None:
+        """Ask for more time to start or to stop, for there is progress."""
+        now = time.monotonic()
+        if now >= self._extend_at:
+            self._extend_at = now + _EXTEND_S / 10
+            self.send(f"EXTEND_TIMEOUT_USEC={int(_EXTEND_S * 1e6)}")
+
+    def stopping(self) -> None:
+        """Say that a stop began, and that it may take its time."""
+        self.send("STOPPING=1")
+        self._extend_at = 0.0
+        self.extend()
 
     def reloading(self) -> None:
         """Say that a reload began; READY=1 ends it."""

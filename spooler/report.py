@@ -4,6 +4,7 @@
 import time
 from typing import Any
 
+from spooler import units
 from spooler.arrivals import Arrivals
 from spooler.crew import Crew
 from spooler.dispatch import Dispatcher
@@ -16,16 +17,32 @@ _STRAYS_SHOWN = 20
 
 
 def status_line(
-    crew: Crew, arrivals: Arrivals, ledger: Ledger, health: Health
+    crew: Crew, arrivals: Arrivals, ledger: Ledger, health: Health,
+    room: Room, stopping: bool,
 ) -> str:
-    """One line for ``systemctl status``."""
-    trouble = health.trouble
-    if trouble is not None:
-        return f"in trouble: {inert(trouble)}"
-    return (
-        f"{arrivals.lanes.total} waiting, {crew.running_count()} running,"
-        f" {ledger.done} done, {ledger.failed} failed"
+    """One line for ``systemctl status``, the worst first."""
+    parts = ["stopping"] if stopping else []
+    if health.trouble is not None:
+        parts.append(f"in trouble: {inert(health.trouble)}")
+    if room.closed:
+        parts.append(f"closed: {inert(room.closed)}")
+    paused = [
+        name for name, breaker in ledger.breakers.items() if breaker.tripped
+    ]
+    if paused:
+        parts.append(f"paused: {' '.join(paused)}")
+    waiting = f"{arrivals.lanes.total} waiting"
+    since_ns = arrivals.lanes.next_since_ns()
+    if since_ns is not None:
+        age = int(max(0.0, time.time() - since_ns / units.NS))
+        waiting += f" (since {units.format_duration(age)})"
+    if not arrivals.complete:
+        parts.append("scanning")
+    parts.append(
+        f"{waiting}, {crew.running_count()} running, {ledger.done} done,"
+        f" {ledger.failed} failed, {arrivals.timetable.total} deferred"
     )
+    return "; ".join(parts)
 
 
 def status(

@@ -2,6 +2,7 @@
 """Serve a path for as long as spoold lives, whatever spool lies there."""
 
 import logging
+import os
 import signal
 from collections.abc import Callable
 
@@ -9,6 +10,7 @@ from spooler import fsops
 from spooler.config import Config
 from spooler.daemon import Daemon
 from spooler.errors import SpoolError
+from spooler.notify import Notifier
 from spooler.text import inert
 
 log = logging.getLogger(__name__)
@@ -28,10 +30,11 @@ def serve(path: str, load: Callable[[], Config], drain: bool) -> int:
         SpoolError: at the start there is no spool that can be served.
         OSError: at the start the spool is in trouble.
     """
-    daemon: Daemon | None = Daemon(path, load, drain)
+    notifier = Notifier(dict(os.environ))
+    daemon: Daemon | None = Daemon(path, load, drain, notifier)
     while True:
         if daemon is None:
-            daemon = _daemon_later(path, load, drain)
+            daemon = _daemon_later(path, load, drain, notifier)
             if daemon is None:
                 return 0
         status = daemon.run()
@@ -41,7 +44,7 @@ def serve(path: str, load: Callable[[], Config], drain: bool) -> int:
 
 
 def _daemon_later(
-    path: str, load: Callable[[], Config], drain: bool
+    path: str, load: Callable[[], Config], drain: bool, notifier: Notifier
 ) -> Daemon | None:
     """Wait until the spool can be served; None: told to stop meanwhile."""
     said = ""
@@ -49,7 +52,7 @@ def _daemon_later(
     try:
         while True:
             try:
-                return Daemon(path, load, drain)
+                return Daemon(path, load, drain, notifier)
             except SpoolError as error:
                 text = str(error)
             except OSError as error:
@@ -57,8 +60,11 @@ def _daemon_later(
             if text != said:
                 log.error("%s cannot be served yet: %s", inert(path), text)
                 said = text
+            notifier.alive()
+            notifier.status(f"waits for a spool: {text}")
             # Nothing tells of a path that is mended.
-            if signal.sigtimedwait(_STOPS, _AGAIN_S) is not None:
+            wait_s = min(_AGAIN_S, notifier.watchdog_s or _AGAIN_S)
+            if signal.sigtimedwait(_STOPS, wait_s) is not None:
                 log.info("spoold ends")
                 return None
     finally:

@@ -26,6 +26,11 @@ class Stop:
         for worker in pool.workers.values():
             worker.stop()
 
+    @property
+    def patient(self) -> bool:
+        """Whether running jobs are still waited for."""
+        return self._aborted_at is None
+
     def hurry(self) -> None:
         """Have no more patience, and serve nothing next."""
         self._deadline = 0.0

@@ -16,7 +16,9 @@ from support import Spoold, wait_until
 from spooler import names
 from spooler.client import Client
 
-_TOLD = ("READY=1", "STATUS=", "STOPPING=1", "WATCHDOG=1")
+_TOLD = (
+    "READY=1", "STATUS=", "STOPPING=1", "WATCHDOG=1", "EXTEND_TIMEOUT_USEC=",
+)
 _READ_MAX = 1 << 20
 #: What would be made if a name, an argument or a file were run.
 RAN = "RAN"
