@@ -24,7 +24,8 @@ from spooler.listing import NotFound
 VERBS = (
     "init", "submit", "ls", "show", "log", "wait", "status", "events",
     "hold", "release", "requeue", "rm", "kill", "pause", "resume", "drain",
-    "purge", "check", "handlers", "top", "demo", "completion",
+    "purge", "check", "handlers", "top", "demo", "unit",
+    "completion",
 )
 
 
