@@ -367,7 +367,7 @@ class Daemon:
             self._notifier.extend()
         self._notifier.status(report.status_line(
             self.crew, self._arrivals, self._ledger, self._health,
-            self._upkeep.room, self._stop is not None,
+            self._upkeep, self._stop is not None,
         ))
 
     def _answer(self, request: dict[str, Any]) -> dict[str, Any]:

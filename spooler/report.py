@@ -10,6 +10,7 @@ from spooler.crew import Crew
 from spooler.dispatch import Dispatcher
 from spooler.health import Health
 from spooler.ledger import Ledger
+from spooler.pause import EVERY
 from spooler.text import inert
 from spooler.upkeep import Upkeep
 
@@ -18,19 +19,20 @@ _STRAYS_SHOWN = 20
 
 def status_line(
     crew: Crew, arrivals: Arrivals, ledger: Ledger, health: Health,
-    room: Room, stopping: bool,
+    upkeep: Upkeep, stopping: bool,
 ) -> str:
     """One line for ``systemctl status``, the worst first."""
     parts = ["stopping"] if stopping else []
     if health.trouble is not None:
         parts.append(f"in trouble: {inert(health.trouble)}")
-    if room.closed:
-        parts.append(f"closed: {inert(room.closed)}")
-    paused = [
+    if upkeep.room.closed:
+        parts.append(f"closed: {inert(upkeep.room.closed)}")
+    paused = {
         name for name, breaker in ledger.breakers.items() if breaker.tripped
-    ]
+    }
+    paused.update("all" if name == EVERY else name for name in upkeep.paused)
     if paused:
-        parts.append(f"paused: {' '.join(paused)}")
+        parts.append(f"paused: {' '.join(sorted(paused))}")
     waiting = f"{arrivals.lanes.total} waiting"
     since_ns = arrivals.lanes.next_since_ns()
     if since_ns is not None:
