@@ -14,7 +14,7 @@ from spooler import fsops, leftover, names, recover, running, settle
 from spooler.dispatch import Dispatcher
 from spooler.foster import Child, Foster, reap_orphans
 from spooler.health import Health
-from spooler.labels import id_of
+from spooler.labels import about, id_of
 from spooler.ledger import Ledger
 from spooler.pool import Pool, Worker, describe_exit
 from spooler.route import Router
@@ -202,7 +202,10 @@ class Crew:
         self._drop_output(worker.owner)
         for child in list(worker.started.values()):
             if self.foster.adopt(child):
-                log.info("%s: runs on without its runner", id_of(child.hint))
+                log.info(
+                    "%s: runs on without its runner", id_of(child.hint),
+                    extra=about(child.hint, State.ACTIVE),
+                )
                 worker.answered(child.hint)
         for hint in list(worker.outstanding):
             self._unclaimed(worker, hint)

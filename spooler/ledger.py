@@ -104,7 +104,10 @@ class Ledger:
             base: base_ns() when it was filed; None: it is still the same.
         """
         if name is None:
-            log.warning("%s: moved by somebody else meanwhile", id_of(hint))
+            log.warning(
+                "%s: moved by somebody else meanwhile", id_of(hint),
+                extra=about(hint, State.GONE, handler),
+            )
             return
         self.count(state)
         if state is State.DONE and handler is not None:
