@@ -11,6 +11,7 @@ import click
 
 from spooler import check, fsops, leftover, names, repair
 from spooler.cli.common import emit, load_config
+from spooler.cli.progress import Meter
 from spooler.control import holder
 from spooler.errors import EX_FAILED, EX_NOPERM, SpoolError
 from spooler.lock import DAEMON_LOCK, Instances, Lock
@@ -30,6 +31,21 @@ def command(path: str, mend: bool, as_json: bool) -> int:
     Changes nothing without --repair, and may run while spoold does.  Exits
     1 if anything is wrong, or is left so.
     """
+    with contextlib.closing(Meter()) as meter:
+        # Before we are the owner, who may not read what it loads.
+        meter.show(None, "mending" if mend else "checking")
+        count = _check(path, mend, as_json)
+    if not as_json:
+        shown = inert(os.path.abspath(path))
+        click.echo(
+            f"{shown}: {count} violations" if count
+            else f"{shown}: all invariants hold", err=True,
+        )
+    return EX_FAILED if count else 0
+
+
+def _check(path: str, mend: bool, as_json: bool) -> int:
+    """Mend, if asked to, and tell what is wrong; returns how much."""
     count = 0
     with Spool(path) as spool:
         instances = Instances(
@@ -56,13 +72,7 @@ def command(path: str, mend: bool, as_json: bool) -> int:
                     f" {finding.todo}"
                 )
         instances.close()
-        if not as_json:
-            shown = inert(spool.path)
-            click.echo(
-                f"{shown}: {count} violations" if count
-                else f"{shown}: all invariants hold", err=True,
-            )
-    return EX_FAILED if count else 0
+    return count
 
 
 @contextlib.contextmanager

@@ -5,7 +5,10 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
+import click
+
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.progress import Progress
 
 _Item = TypeVar("_Item")
@@ -17,11 +20,17 @@ def track(items: Sequence[_Item], label: str) -> Iterator[_Item]:
     if len(items) < _MANY or not sys.stderr.isatty():
         yield from items
         return
-    from rich.console import Console  # 40 ms that a short run is spared
-    from rich.progress import track as bar
+    from rich.progress import track as bar  # 40 ms a short run is spared
 
-    console = Console(stderr=True)
-    yield from bar(items, label, console=console, transient=True)
+    yield from bar(items, label, console=_console(), transient=True)
+
+
+def _console() -> "Console":
+    """The terminal; coloured as everything else is."""
+    from rich.console import Console
+
+    coloured = click.get_current_context().find_root().color
+    return Console(stderr=True, no_color=not coloured)
 
 
 class Meter:
@@ -41,12 +50,11 @@ class Meter:
         if not self.works:
             return
         if self._bar is None:
-            from rich.console import Console  # see track
             from rich.progress import Progress
 
             self._bar = Progress(
                 *Progress.get_default_columns()[1:3], "{task.description}",
-                console=Console(stderr=True), transient=True,
+                console=_console(), transient=True,
             )
             self._bar.add_task("", total=None)
             self._bar.start()

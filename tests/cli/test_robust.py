@@ -11,6 +11,8 @@ import sys
 
 import pytest
 
+from spooler.cli import app
+
 from .harness import SPOOLCTL, Cli
 
 
@@ -19,7 +21,10 @@ def test_a_reader_may_have_seen_enough(cli: Cli) -> None:
     for _ in range(1500):  # more to tell than a pipe holds
         cli.put_waiting()
     cli.put_done("big", out=b"line of output\n" * 20000, told={})
-    for words in ("ls",), ("ls", "--json"), ("log", "big"):
+    for words in (
+        ("ls",), ("ls", "--json"), ("log", "big"), ("hold", "--all", "-n"),
+        ("events", "-n", "2000"), ("events", "-n", "2000", "--json"),
+    ):
         process = cli.start(*words)
         assert process.stdout is not None
         assert process.stdout.read(10)
@@ -30,12 +35,16 @@ def test_a_reader_may_have_seen_enough(cli: Cli) -> None:
 
 @pytest.mark.parametrize("words", [
     ("submit", "mail"), ("submit", "--", "mail"), ("ls",), ("log", "a.txt"),
-    ("rm", "a.txt"), ("--help",),
+    ("rm", "a.txt"), ("--help",), ("events",), ("status", "--json"),
+    ("show", "a.txt"), ("top",), ("log", "-f", "a.txt"), ("unit",),
+    ("requeue", "a.txt"), ("completion", "bash"), ("handlers",),
+    ("purge", "--older-than", "0", "--state", "failed"),
 ])
 def test_output_that_cannot_be_written_is_an_error(
     cli: Cli, words: tuple[str, ...]
 ) -> None:
     """A full disk behind stdout is said, and the exit status is not 0."""
+    cli.configure('[handler.h]\ncommand = ["true"]\n')
     cli.put_failed("a.txt", out=b"x" * 9999)
     with open("/dev/full", "wb") as full:
         done = cli(*words, status=None, stdout=full)
@@ -172,3 +181,50 @@ def test_help_and_version(cli: Cli) -> None:
     )
     assert done.returncode in (0, 2)
     assert "Usage: spoolctl" in done.stdout + done.stderr
+
+
+#: What can be typed while no spoold runs: verb by verb, and what it exits.
+DOWN = {
+    "init": (("again",), 0), "submit": (("mail", "x"), 0), "ls": ((), 0),
+    "show": (("a.txt",), 0), "log": (("a.txt",), 0),
+    "wait": (("b.txt",), 0), "status": ((), 3), "events": ((), 0),
+    "hold": (("c.txt",), 0), "release": (("d.txt",), 0),
+    "requeue": (("a.txt",), 0), "rm": (("a.txt",), 0),
+    "kill": (("e.txt",), 3), "pause": ((), 0), "resume": ((), 0),
+    "drain": ((), 0), "purge": (("--older-than", "0"), 0),
+    "check": ((), 0), "handlers": ((), 0), "top": ((), 0),
+    "completion": (("bash",), 0), "unit": ((), 0), "demo": (("-h",), 0),
+}
+
+
+def test_every_verb_is_tried() -> None:
+    """The table here has every verb."""
+    assert set(DOWN) == set(app.VERBS)
+
+
+@pytest.mark.parametrize("verb", sorted(DOWN))
+def test_a_verb_without_spoold(cli: Cli, verb: str) -> None:
+    """Everything but kill works while no spoold runs."""
+    words, status = DOWN[verb]
+    if verb == "init":
+        words = (str(cli.path.parent / "again"),)
+    cli.put_failed("a.txt", out=b"x")
+    cli.put_done("b.txt")
+    if verb != "drain":
+        cli.put_waiting("c.txt")
+        cli.put("hold", "d.txt")
+    if verb == "kill":
+        cli.put_active("e.txt")
+    assert cli(verb, *words, status=status).status == status
+
+
+@pytest.mark.parametrize("words", [
+    ("ls",), ("status",), ("events",), ("show", "a.txt"),
+    ("handlers",), ("purge", "--older-than", "0", "-n"),
+])
+def test_no_colour_unless_wanted(cli: Cli, words: tuple[str, ...]) -> None:
+    """In a pipe nothing is coloured, and on a terminal NO_COLOR holds."""
+    cli.put_failed("a.txt")
+    assert "\033" not in cli(*words, status=None).out
+    _, screen = cli.on_terminal(*words, env={"NO_COLOR": "1"})
+    assert not any("\033[3" in line for line in screen)
