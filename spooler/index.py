@@ -156,8 +156,15 @@ class Lane:
         return self.fresh if self.fresh else self.again
 
     def peek(self) -> str | None:
-        """The job that comes next."""
-        return self._window().peek()
+        """
+        The first of its jobs, by which lanes are compared.
+
+        The other class may be in turn; were that one told, an old retry of
+        low priority would hold up urgent jobs behind those of other lanes.
+        """
+        return min(filter(None, (
+            self.fresh.peek(), self.again.peek()
+        )), default=None)
 
     def take(self, count: int) -> list[str]:
         """Up to *count* jobs, in the order they are to start."""
