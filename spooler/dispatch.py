@@ -103,17 +103,27 @@ class Dispatcher:
             if breaker.wait_s(now)
         }
         blocked |= self.paused
+        crowded = False  #: a job waits for a slot, and for nothing else
         while True:
             lane = self._next_lane(blocked)
             if lane is None:
                 return
             handler = self.handlers[lane.handler]
             if handler.kind == "python":
-                started = self._start_python(lane, handler)
+                started = self._start_python(lane, handler, crowded)
             else:
                 started = self._start_command(lane, handler)
             if not started:
                 blocked.add(lane.handler)
+                crowded = crowded or self._lacks_slot(handler)
+
+    def _lacks_slot(self, handler: Handler) -> bool:
+        """Whether jobs that could not be started only want a slot."""
+        if self._has_own_slots(handler.name) or (
+            self.running(handler.name) >= self.limit(handler.name)
+        ):
+            return False
+        return handler.kind == "python" or self.shared_in_use() >= self.slots
 
     def _next_lane(self, blocked: set[str]) -> Lane | None:
         best, best_key = None, ""
@@ -125,9 +135,11 @@ class Dispatcher:
                 best, best_key = lane, key
         return best
 
-    def _start_python(self, lane: Lane, handler: Handler) -> bool:
+    def _start_python(
+        self, lane: Lane, handler: Handler, crowded: bool
+    ) -> bool:
         batch = self._batch(handler.name)
-        worker = self._python_worker(handler, batch)
+        worker = self._python_worker(handler, batch, crowded)
         if worker is None:
             return False
         waiting = len(lane)
@@ -144,7 +156,9 @@ class Dispatcher:
             return 1  # nothing is known: find out with one
         return max(1, min(BATCH_MAX, int(BATCH_S / max(mean, 1e-6))))
 
-    def _python_worker(self, handler: Handler, batch: int) -> Worker | None:
+    def _python_worker(
+        self, handler: Handler, batch: int, crowded: bool
+    ) -> Worker | None:
         workers = self._pool.of_kind("python")
         at_work = self.running(handler.name)
         limit = self.limit(handler.name)
@@ -153,8 +167,9 @@ class Dispatcher:
             if idle:
                 return idle[0]
         # Short jobs: keep a second batch waiting at each worker, so that
-        # none stands idle while reports and hints are on their way.
-        if batch > 1:
+        # none stands idle while reports and hints are on their way.  Not
+        # while an earlier job waits for one of them: it would wait for ever.
+        if batch > 1 and not crowded:
             for worker in workers:
                 if 0 < len(worker.outstanding) <= batch // 2 + 1:
                     if worker.counts.get(handler.name) == len(
