@@ -7,10 +7,10 @@ dispatcher takes from, the timetable of deferred jobs, and the jobs that no
 handler can run.
 """
 
-import collections
 import logging
 import selectors
 import time
+from collections import deque
 from collections.abc import Iterator
 
 from spooler import backoff, fsops, names, units
@@ -55,15 +55,13 @@ class Arrivals:
         self._selector = selector
         self._watch: Watch | None = None
         self._deaf = False
-        self._events: collections.deque[str] = collections.deque()
-        self._slow: collections.deque[str] = collections.deque()
+        self._events: deque[str] = deque()
+        self._slow: deque[str] = deque()
         self._slowly: set[str] = set()
         self._slow_lost = False
         self._complete = False
-        self._rejects: collections.deque[str] = collections.deque()
-        self._shifted: collections.deque[tuple[str, int]] = (
-            collections.deque()
-        )
+        self._rejects: deque[str] = deque()
+        self._shifted: deque[tuple[str, int]] = deque()
         self._meter = JumpMeter(time.time_ns(), steady_ns())
         self.intake = Intake(spool)
         self.timetable = Timetable()
@@ -87,6 +85,7 @@ class Arrivals:
         self._router = Router(config)
         self._handlers = config.handlers
         self.lanes = Lanes(config.handlers)
+        self._ends = 0
         self._rejects.clear()
         # A scan under way has filled the old lanes.
         self._incoming.restart()
@@ -132,8 +131,7 @@ class Arrivals:
         return min(self._every_s, _POLL_S)
 
     def _hear(self) -> None:
-        watch = self._watch
-        assert watch is not None
+        assert (watch := self._watch) is not None
         heard = watch.take()
         # More than can be looked at soon is left to a scan.
         room = max(0, PENDING_MAX - len(self._events))
@@ -151,8 +149,7 @@ class Arrivals:
         Take in what was heard of, scan a slice, send back what is due.
 
         Raises:
-            OSError: the spool is in trouble; nothing is lost, and the next
-                call goes on.
+            OSError: the spool is in trouble; the next call goes on.
         """
         for _ in range(min(_EVENT_SLICE, len(self._events))):
             # Off the queue only once it is taken in.
@@ -203,9 +200,8 @@ class Arrivals:
     @property
     def pending(self) -> int:
         """About how many jobs wait or are deferred."""
-        return self.lanes.total + self.timetable.total + len(
-            self._events
-        ) + len(self._slow)
+        heard = len(self._events) + len(self._slow)
+        return self.lanes.total + self.timetable.total + heard
 
     @property
     def pending_bytes(self) -> int:
@@ -213,13 +209,17 @@ class Arrivals:
         return sum(scale.total for scale in self._scales.values())
 
     def _begin(self) -> None:
+        self._ends = 0
         self._scales[State.INCOMING].begin()
         self.intake.begin_scan()
         self.lanes.begin_scan()
 
     def _end(self) -> None:
         self._scales[State.INCOMING].end()
-        self.lanes.end_scan()
+        # What it found and is not taken in yet belongs to it.
+        self._ends = len(self._slow)
+        if not self._ends:
+            self.lanes.end_scan()
 
     def _begin_deferred(self) -> None:
         self._scales[State.DEFERRED].begin()
@@ -256,6 +256,9 @@ class Arrivals:
             found = self.intake.take_in(self._slow[0], False)
             self._slowly.discard(self._slow.popleft())
             self._took(found)
+            self._ends -= 1
+            if self._ends == 0:
+                self.lanes.end_scan()
         for found in self.intake.resolve():
             self._took(found)
         if self._slow_lost and not self._slow:
@@ -322,7 +325,7 @@ class Arrivals:
             "forward" if jump_ns > 0 else "back",
             units.format_duration(abs(jump_ns) / units.NS),
         )
-        self._shifted = collections.deque(
+        self._shifted = deque(
             (text, max(0, due_ns + jump_ns)) for text, due_ns in self._shifted
         )
         for text, due_ns in self.timetable.take_all():
