@@ -88,7 +88,7 @@ class Keep:
     @property
     def limits(self) -> bool:
         """Whether anything is to be purged at all."""
-        return self != Keep()
+        return bool(self.age_s or self.jobs or self.size)
 
 
 @dataclasses.dataclass(frozen=True)

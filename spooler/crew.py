@@ -129,7 +129,7 @@ class Crew:
         if kind == "done":
             _, hint, micros = report
             handler = self._ended_run(worker, hint, micros)
-            self._ledger.book(State.DONE, hint, hint, micros, "", handler)
+            self._ledger.book_done(hint, micros, handler)
         elif kind == "settled":
             _, hint, state, name, micros, text, base = report
             handler = self._ended_run(worker, hint, micros)

@@ -52,8 +52,8 @@ class Daemon:
     """One run of spoold on one spool."""
 
     def __init__(
-        self, path: str, load: Callable[[], Config], drain: bool,
-        notifier: Notifier,
+        self, path: str, load: Callable[[], Config], drain: bool = False,
+        notifier: Notifier | None = None,
     ) -> None:
         """
         Open the spool, take its lock, recover what was left, watch it.
@@ -110,7 +110,7 @@ class Daemon:
         self._stuck_wait: float | None = None
         self._fostering = False
         self._started_ns = time.time_ns()
-        self._notifier = notifier
+        self._notifier = notifier or Notifier(dict(os.environ))
 
     def _new_dispatcher(self) -> Dispatcher:
         return Dispatcher(

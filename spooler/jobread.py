@@ -12,6 +12,7 @@ import binascii
 import hashlib
 import hmac
 import json
+import re
 from typing import Any
 
 from spooler.document import FIELDS, SINGLE, Document, set_field, unknown
@@ -22,6 +23,15 @@ from spooler.text import inert
 JSON_DEPTH_MAX = 64
 #: What a JSON document may have besides FIELDS.
 JSON_FIELDS = ("Kwargs", "Body", "Body-Base64")
+
+#: What our submit writes most, and a worker reads thousands of a second: the
+#: same as the general way reads, in one step.
+_PLAIN = re.compile(
+    "Digest: sha256:([0-9a-f]{64})\n"
+    "Handler: ([0-9A-Za-z][0-9A-Za-z_-]{0,31})\n"
+    "((?:Arg: [^\\0\r\n]*\n)*)"
+    "Length: ([0-9]{1,15})\n\n"
+)
 
 
 def is_json(start: bytes) -> bool:
@@ -76,6 +86,9 @@ def parse_header(header: bytes) -> Document:
     except UnicodeDecodeError as error:
         number = header.count(b"\n", 0, error.start) + 1
         raise BadJob(f"line {number}: not UTF-8") from None
+    plain = _PLAIN.fullmatch(text)
+    if plain is not None and text.count("\n") <= FIELDS_MAX:
+        return _plain(plain)
     lines = text.rstrip("\r\n").split("\n")
     if len(lines) > FIELDS_MAX:
         raise BadJob(f"more than {FIELDS_MAX} header lines")
@@ -102,6 +115,16 @@ def parse_header(header: bytes) -> Document:
         if number > 1 and document.digest and field.lower() == "digest":
             raise BadJob(f"line {number}: Digest must be the first line")
     return _whole(document)
+
+
+def _plain(header: "re.Match[str]") -> Document:
+    """The document that _PLAIN matched."""
+    document = Document()
+    document.digest, document.handler = header[1], header[2]
+    if header[3]:
+        document.args = [line[5:] for line in header[3][:-1].split("\n")]
+    document.length = int(header[4])
+    return document
 
 
 def parse_json(data: bytes) -> Document:

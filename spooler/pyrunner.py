@@ -85,8 +85,9 @@ class Capture:
                 pass  # the disk is full
             except Exception:  # closed, or replaced by anything
                 _reopen(name, target)
-        if os.fstat(1).st_size or os.fstat(2).st_size:
-            self._insist(functools.partial(self._own, task))
+        if not os.fstat(1).st_size and not os.fstat(2).st_size:
+            return 0, 0
+        self._insist(functools.partial(self._own, task))
         for target, kind in ((1, "out"), (2, "err")):
             take = functools.partial(self._take, task, target, kind)
             sizes.append(self._insist(take))

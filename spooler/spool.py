@@ -31,12 +31,21 @@ PAUSED = "paused"  #: marks of handlers that a person told to pause
 PRIVATE_DIRECTORIES = ("locks", "work", PAUSED)
 
 
+_FIVE_BITS = bytes(ord(names.DIGITS[byte & 31]) for byte in range(256))
+_TOKENS_AT_ONCE = 64
+_tokens: list[str] = []
+
+
 def mint_token() -> str:
     """65 random bits, the proof of a claim."""
-    digits = names.DIGITS
-    return "".join(
-        [digits[byte & 31] for byte in os.urandom(names.TOKEN_CHARS)]
-    )
+    if not _tokens:
+        size = names.TOKEN_CHARS
+        drawn = os.urandom(size * _TOKENS_AT_ONCE).translate(_FIVE_BITS)
+        text = drawn.decode("ascii")
+        _tokens.extend(
+            text[at:at + size] for at in range(0, len(text), size)
+        )
+    return _tokens.pop()
 
 
 def mint_twin() -> str:

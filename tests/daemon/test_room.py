@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Limits of a spool, and what producers are told of them."""
 
+import fcntl
 import os
 import pathlib
 import shutil
@@ -88,6 +89,16 @@ def test_the_limit_of_jobs_closes_the_spool(
     assert spoolctl(spool, "submit", "x").returncode == 0
 
 
+def is_held(lock: pathlib.Path) -> bool:
+    """Whether somebody holds a lock."""
+    with open(lock) as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
 def test_without_a_daemon_the_owner_counts(
     spool: SpoolDir, spoold: Start
 ) -> None:
@@ -96,6 +107,8 @@ def test_without_a_daemon_the_owner_counts(
     daemon = spoold()
     daemon.kill()
     daemon.assert_nothing_left()
+    # A process that dies has no environment before it has no lock.
+    wait_until(lambda: not any(map(is_held, spool.path.glob("run/locks/*"))))
     with client.Client(str(spool.path), durable=False) as producer:
         for _ in range(5):
             producer.submit("x")

@@ -123,6 +123,7 @@ def test_a_commands_environment_is_clean(
         "SPOOL_ATTEMPT": "1",
         "SPOOL_MAX_ATTEMPTS": "4",
         "SPOOL_RESULT": f"{work}/result",
+        "SPOOL_PROGRESS": f"{work}/progress",
         "SPOOL_PRIORITY": "3",
         "SPOOL_X_NOTE": "hello",
         "TRACEPARENT": "00-ab-cd-01",

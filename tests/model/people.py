@@ -6,8 +6,7 @@ import pathlib
 from collections.abc import Callable
 from typing import Any
 
-from spooler import jobwrite, names, view
-from spooler.cli import select
+from spooler import jobwrite, names, retention, view
 from spooler.client import Client
 from spooler.errors import SpoolError
 from spooler.states import State
@@ -302,7 +301,7 @@ class People(World):
             job.bare = True
         seen = view.view(state, entry)
         assert seen is not None
-        select.forget(self.spool, seen)
+        retention.forget(self.spool, seen.state, seen.stem)
 
 
 def is_put_back(place: Place) -> bool:

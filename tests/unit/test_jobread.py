@@ -3,6 +3,7 @@
 
 import base64
 import json
+import re
 from typing import Any
 
 import pytest
@@ -404,3 +405,39 @@ def test_verify_takes() -> None:
     jobread.verify(told, 5, HEX)
     jobread.verify(header("Handler: h"), 5, None)
     jobread.verify(header("Handler: h\nLength: 5"), 5, None)
+
+
+_PLAIN_HEADERS = st.builds(
+    lambda handler, args, length, digest: (
+        f"Digest: sha256:{digest}\nHandler: {handler}\n"
+        + "".join(f"Arg: {arg}\n" for arg in args)
+        + f"Length: {length}\n\n"
+    ),
+    st.sampled_from(["mail", "a", "A-1_b", "x" * 32, "x" * 33, "-a", ""]),
+    st.lists(st.text(max_size=8), max_size=5),
+    st.integers(0, 10**16),
+    st.sampled_from(["0" * 64, "ab" * 32, "AB" * 32, "0" * 63]),
+)
+
+
+@given(_PLAIN_HEADERS, st.integers(0, 200), st.booleans())
+def test_the_quick_way_reads_the_same(
+    text: str, at: int, cut: bool
+) -> None:
+    """What is read in one step is what the general way reads, or neither
+    reads it, also with a byte less or another one."""
+    if cut:
+        text = text[:at] + text[at + 1:]
+    data = text.encode("utf-8", "surrogatepass")
+
+    def read() -> object:
+        try:
+            document = jobread.parse_header(data)
+        except BadJob:
+            return None
+        return {name: getattr(document, name) for name in document.__slots__}
+
+    quick = read()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jobread, "_PLAIN", re.compile("(?!)"))
+        assert read() == quick
