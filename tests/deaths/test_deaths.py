@@ -6,7 +6,7 @@ from deaths.conftest import LONG
 from deaths.table import DEATHS, Death
 from deaths.ward import Ward
 
-TIMES = 50 if LONG else 1
+TIMES = 12 if LONG else 1
 
 
 @pytest.mark.timeout(0 if LONG else 120)
