@@ -62,7 +62,9 @@ def write_run() -> bool:
 @probe
 def see_home() -> bool:
     """A file that everybody may read, in a home directory."""
-    return refused(lambda: os.stat("/home/open/file"), errno.ENOENT)
+    return refused(
+        lambda: os.stat("/home/open/file"), errno.ENOENT, errno.EACCES
+    )
 
 
 @probe
