@@ -88,7 +88,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
 
     sdist = build("sdist", checkout, "sdist")
     with tarfile.open(sdist) as archive:
-        archive.extractall(where / "unpacked", filter="data")
+        archive.extractall(where / "unpacked")
     (unpacked,) = (where / "unpacked").iterdir()
     return Built(
         sdist, build("wheel", checkout, "wheel"),
