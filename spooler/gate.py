@@ -9,7 +9,6 @@ because every submit reads it.
 
 from __future__ import annotations
 
-import fcntl
 import os
 
 from spooler import fsops
@@ -114,6 +113,8 @@ def shut_by_count(dir_fd: int, told: Gate) -> str:
 
 def _is_served(dir_fd: int, instance: str) -> bool:
     """Whether the spoold that wrote the gate lives, or that is not ours."""
+    import fcntl  # what most submissions are spared
+
     try:
         fd = os.open(
             f"run/locks/{instance}.lock", fsops.NOFOLLOW_READ, dir_fd=dir_fd

@@ -6,7 +6,7 @@ Pure.  Imports little, because every submit pays for it.  ``jobread`` reads
 it back; spool(5) is the specification of both.
 """
 
-import hashlib
+from spooler.digest import sha256_hex
 
 HEADER_MAX_BYTES = 64 << 10
 JSON_MAX_BYTES = 1 << 20
@@ -58,7 +58,7 @@ def encode(
         covered = "".join(lines).encode("utf-8") + body
     except UnicodeEncodeError as error:
         raise ValueError(f"not valid UTF-8: {error.object!r}") from None
-    digest = hashlib.sha256(covered).hexdigest()
+    digest = sha256_hex(covered)
     first = f"{DIGEST_FIELD}: {DIGEST_PREFIX}{digest}\n".encode("ascii")
     header = len(first) + len(covered) - len(body)
     if header > HEADER_MAX_BYTES or len(lines) >= FIELDS_MAX:

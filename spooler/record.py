@@ -7,9 +7,10 @@ torn or altered record is recognised, and ``jq`` still reads a whole one.
 """
 
 import dataclasses
-import hashlib
 import json
 from typing import Any
+
+from spooler.digest import sha256_hex
 
 VERSION = 1
 CHECK_CHARS = 16
@@ -116,4 +117,4 @@ def decode(data: bytes) -> Record | None:
 
 
 def _checksum(data: bytes) -> bytes:
-    return hashlib.sha256(data).hexdigest()[:CHECK_CHARS].encode("ascii")
+    return sha256_hex(data)[:CHECK_CHARS].encode("ascii")

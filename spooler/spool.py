@@ -10,7 +10,6 @@ still lies where it was.
 
 import errno
 import os
-import secrets
 from collections.abc import Iterator
 
 from spooler import fsops, names
@@ -50,7 +49,7 @@ def mint_token() -> str:
 
 def mint_twin() -> str:
     """What tells apart two jobs of one id."""
-    return names.b32(secrets.randbits(15), names.TWIN_CHARS)
+    return names.b32(int.from_bytes(os.urandom(2)) >> 1, names.TWIN_CHARS)
 
 
 class Displaced(OSError):

@@ -10,7 +10,7 @@ import dataclasses
 import os
 from typing import Any
 
-from spooler import fsops, jobload, names, record, settle, units
+from spooler import fsops, names, record, settle, units
 from spooler.errors import BadJob
 from spooler.record import Record
 from spooler.spool import Spool
@@ -111,6 +111,8 @@ def tags(spool: Spool, job: JobView) -> tuple[str, ...]:
         return told.tags
     if job.name is not None and not job.name.is_document:
         return ()
+    from spooler import jobload  # what listings without tags are spared
+
     try:
         return tuple(jobload.peek(spool.fds[job.state], job.entry).tags)
     except (BadJob, OSError):

@@ -23,7 +23,6 @@ from spooler.cli.common import (
 )
 from spooler.cli.select import Selection, selection_options
 from spooler.cli.words import StateWord
-from spooler.doorbell import Doorbell
 from spooler.spool import Spool
 from spooler.states import FLOW, State
 from spooler.text import inert
@@ -191,6 +190,8 @@ def _details(spool: Spool, job: JobView) -> Details:
 def _watch(
     spool: Spool, chooser: Chooser, count: int | None, wide: bool
 ) -> int:
+    from spooler.doorbell import Doorbell  # watchdog: a third of an ls
+
     doorbell = Doorbell(spool, FLOW)
 
     def draw() -> str:

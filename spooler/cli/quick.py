@@ -4,7 +4,7 @@
 import os
 import sys
 
-from spooler import client, fsops, names
+from spooler import fsops, names
 from spooler.cli import stdio
 from spooler.errors import (
     EX_FAILED,
@@ -58,6 +58,8 @@ def submit_one(
     path: str, handler: str, args: tuple[str, ...], priority: int
 ) -> int:
     """Submit, print the id or what is wrong; returns the exit status."""
+    from spooler import client  # what the other verbs are spared
+
     try:
         with client.Client(path) as producer:
             job_id = producer.submit(handler, *args, priority=priority)
