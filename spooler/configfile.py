@@ -4,7 +4,6 @@
 import dataclasses
 import os
 import shlex
-import shutil
 
 from spooler import config, names
 from spooler.config import Config, Handler
@@ -105,6 +104,8 @@ def problems(read: Config) -> list[str]:
 
     For ``spoold -t``; a running daemon finds out job by job.
     """
+    import shutil  # what every listing is spared
+
     out = []
     for handler in read.handlers.values():
         if handler.command and shutil.which(handler.command[0]) is None:

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """List jobs."""
 
-import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from spooler.cli.common import (
     UNFINISHED,
     Teller,
     ask_status,
+    columns,
     emit,
     info,
     shown_name,
@@ -96,10 +96,9 @@ def command(
             for job in shown:
                 emit(chooser.teller.json(job, _details(spool, job), daemon))
         elif shown:
-            width = 0
-            if sys.stdout.isatty():
-                width = shutil.get_terminal_size().columns
-            for line in _lines(spool, chooser.teller, shown, wide, width):
+            for line in _lines(
+                spool, chooser.teller, shown, wide, columns()
+            ):
                 click.echo(line)
         if not shown:
             words = " or ".join(states) or "unfinished or failed"
@@ -190,6 +189,8 @@ def _details(spool: Spool, job: JobView) -> Details:
 def _watch(
     spool: Spool, chooser: Chooser, count: int | None, wide: bool
 ) -> int:
+    import shutil
+
     from spooler.doorbell import Doorbell  # watchdog: a third of an ls
 
     doorbell = Doorbell(spool, FLOW)
