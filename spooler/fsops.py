@@ -12,6 +12,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import sys
 
 from spooler.text import inert
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:  # importing it for real would cost every submit 3 ms
 NOFOLLOW_READ = (
     os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 )
+_ENCODING = sys.getfilesystemencoding()
+_ERRORS = sys.getfilesystemencodeerrors()
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 _RENAME_NOREPLACE = 1
@@ -86,8 +89,10 @@ def rename_noreplace(src_fd: int, src: str, dst_fd: int, dst: str) -> bool:
         FileExistsError: *dst* exists; nothing was changed.
         OSError: anything else but a missing source.
     """
+    # As os.fsencode does, in half the time.
     number = _renameat2(
-        src_fd, os.fsencode(src), dst_fd, os.fsencode(dst)
+        src_fd, src.encode(_ENCODING, _ERRORS),
+        dst_fd, dst.encode(_ENCODING, _ERRORS),
     )
     if number == 0:
         return True

@@ -221,8 +221,8 @@ def _kind(mode: int) -> str:
 
 
 def _load_document(fd: int, dir_fd: int, size: int) -> Job:
-    start = os.read(fd, HEADER_MAX_BYTES)
-    if len(start) < size and len(start) < HEADER_MAX_BYTES:
+    start = os.read(fd, min(size + 1, HEADER_MAX_BYTES))
+    if len(start) != size and len(start) < HEADER_MAX_BYTES:
         start += fsops.read_upto(fd, HEADER_MAX_BYTES - len(start))
     if jobread.is_json(start):
         if size > JSON_MAX_BYTES:

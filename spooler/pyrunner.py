@@ -4,6 +4,7 @@
 import contextlib
 import errno
 import functools
+import gc
 import io
 import json
 import os
@@ -77,6 +78,15 @@ class Capture:
         Returns:
             Bytes of standard output and of standard error.
         """
+        try:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            # What fstat would tell, in a third of the time.
+            end = os.SEEK_END
+            if not os.lseek(1, 0, end) and not os.lseek(2, 0, end):
+                return 0, 0
+        except Exception:
+            pass  # the disk is full, or a handler took a stream: see below
         sizes = []
         for target, name in ((1, "stdout"), (2, "stderr")):
             try:
@@ -242,8 +252,10 @@ class Runner:
     def _restore(self) -> None:
         """Undo what the next run would suffer from."""
         os.umask(UMASK)
-        with contextlib.suppress(OSError):
+        try:
             os.fchdir(self._home)
+        except OSError:
+            pass  # a handler closed it
 
     def _call(self, task: Task, loaded: Loaded) -> Any:
         if task.handler.memory is None:
@@ -354,6 +366,9 @@ def run(
     runner = Runner(link, board)
     link.report("ready")
     link.flush()
+    # What lies there now stays: it need not be looked through again.
+    gc.collect()
+    gc.freeze()
     while messages is not None:
         for message in messages:
             if "stop" in message or board.stopping():

@@ -22,6 +22,10 @@ class State(enum.Enum):
     FAILED = "failed"  #: a permanent verdict, or attempts used up
     GONE = "gone"  #: removed or purged; no directory
 
+    # Members are compared by identity; enum's own hash is made in Python,
+    # and every move looks two of them up.
+    __hash__ = object.__hash__
+
     @property
     def word(self) -> str:
         """The word a person reads: the directory's, but *held*."""
