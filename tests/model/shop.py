@@ -299,6 +299,9 @@ class Shop:
             self._answer(hand)
         told, later = self._told, self._later
         self._told, self._later = set(), set()
+        for entry in set(self.watch.names) - self.here:
+            # Told of, but it left again before that was heard: a ghost.
+            self._heard_of(entry)
         self._hear()
         before = set(self.here)
         self.arrivals.work()
