@@ -96,11 +96,12 @@ def test_tour(tour: tuple[pathlib.Path, str]) -> None:
     where, output = tour
     assert "greeting Ann" in output
     assert "it exited with status 1" in output
+    assert "handler paused" in output
     assert (where / "outbox" / "report.pdf").read_text() == "a report\n"
     done = os.listdir(where / "queue" / "done")
     for tail in (",fox.txt", ",report.pdf", ",later.txt"):
         assert len([name for name in done if name.endswith(tail)]) == 1
-    assert len([name for name in done if name.endswith(",greet.job")]) == 2
+    assert len([name for name in done if name.endswith(",greet.job")]) == 3
     assert not os.listdir(where / "queue" / "failed")
 
 
