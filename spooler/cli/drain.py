@@ -19,6 +19,7 @@ from spooler.states import State
 
 _FINAL = (State.DONE, State.FAILED)
 _LOOK_S = 1.0
+_PAUSE_S = 0.05
 _SHARE = 20  #: looking at a long queue may take this share of the time
 
 
@@ -56,19 +57,17 @@ def _wait(spool: Spool, timeout: float | None) -> int:
             left = _left(spool)
             if not left:
                 break
-            wait = max(
-                0.05, _SHARE * (time.monotonic() - looked_at)
-            )
+            now = time.monotonic()
+            rest = _LOOK_S
             if timeout is not None:
-                rest = started + timeout - time.monotonic()
+                rest = min(rest, started + timeout - now)
                 if rest <= 0:
                     say(f"{left} jobs are left")
                     return EX_TIMEOUT
-                wait = min(wait, rest)
+            doorbell.listen(rest)
             # The next verdict may be the last; not every one is looked at.
-            until = time.monotonic() + wait
-            doorbell.listen(_LOOK_S if timeout is None else min(wait, rest))
-            threading.Event().wait(max(0.0, until - time.monotonic()))
+            pause_s = max(_PAUSE_S, _SHARE * (now - looked_at))
+            time.sleep(min(pause_s, rest))
         failed = set(listing.entries(spool, State.FAILED)) - before
     finally:
         doorbell.close()
