@@ -20,6 +20,8 @@ from spooler.states import State
 _FINAL = (State.DONE, State.FAILED)
 _LOOK_S = 1.0
 _PAUSE_S = 0.05
+_TICK_NS = 20_000_000  #: longer than two clock ticks of any kernel
+_UNFINISHED = (State.INCOMING, State.ACTIVE, State.DEFERRED)
 _SHARE = 20  #: looking at a long queue may take this share of the time
 
 
@@ -54,8 +56,9 @@ def _wait(spool: Spool, timeout: float | None) -> int:
     try:
         while True:
             looked_at = time.monotonic()
+            stamps = _stamps(spool)
             left = _left(spool)
-            if not left:
+            if not left and _is_quiet(stamps) and stamps == _stamps(spool):
                 break
             now = time.monotonic()
             rest = _LOOK_S
@@ -64,7 +67,8 @@ def _wait(spool: Spool, timeout: float | None) -> int:
                 if rest <= 0:
                     say(f"{left} jobs are left")
                     return EX_TIMEOUT
-            doorbell.listen(rest)
+            if left:
+                doorbell.listen(rest)
             # The next verdict may be the last; not every one is looked at.
             pause_s = max(_PAUSE_S, _SHARE * (now - looked_at))
             time.sleep(min(pause_s, rest))
@@ -72,6 +76,21 @@ def _wait(spool: Spool, timeout: float | None) -> int:
     finally:
         doorbell.close()
     return EX_FAILED if failed else 0
+
+
+def _stamps(spool: Spool) -> list[int]:
+    """When each directory of unfinished jobs last changed, in ns."""
+    return [os.fstat(spool.fds[state]).st_mtime_ns for state in _UNFINISHED]
+
+
+def _is_quiet(stamps: list[int]) -> bool:
+    """
+    Whether nothing has moved for a while.
+
+    A job that moves back while we look is in neither place; a move leaves
+    its stamp, but stamps tick slowly.
+    """
+    return abs(time.time_ns() - max(stamps)) > _TICK_NS
 
 
 def _left(spool: Spool) -> int:
