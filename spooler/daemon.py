@@ -365,10 +365,11 @@ class Daemon:
                 self._notifier.extend()
         elif not self._arrivals.complete and not self._health.hurt:
             self._notifier.extend()
-        self._notifier.status(report.status_line(
-            self.crew, self._arrivals, self._ledger, self._health,
-            self._upkeep, self._stop is not None,
-        ))
+        if self._notifier.listened_to:
+            self._notifier.status(report.status_line(
+                self.crew, self._arrivals, self._ledger, self._health,
+                self._upkeep, self._stop is not None,
+            ))
 
     def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
         """Answer spoolctl."""

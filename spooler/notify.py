@@ -32,6 +32,11 @@ class Notifier:
         self._alive_at = 0.0
         self._extend_at = 0.0
 
+    @property
+    def listened_to(self) -> bool:
+        """Whether there is anybody to tell."""
+        return self._socket is not None
+
     def send(self, *lines: str) -> None:
         """Send lines like ``READY=1``; each must be free of newlines."""
         if self._socket is not None:
