@@ -36,6 +36,7 @@ def _environment() -> dict[str, str]:
     """Ours, without the path on which our tests hide packages of others."""
     environ = dict(os.environ)
     environ.pop("PYTHONPATH", None)
+    environ.pop("PYTHONPYCACHEPREFIX", None)
     return environ
 
 

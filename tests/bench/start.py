@@ -34,6 +34,8 @@ def start(setting: Setting) -> None:
             "spoolctl --help": [SPOOLCTL, "--help"],
             "spoold -t": [SPOOLD, "-t", scene.spool],
         }
+        for argv in programs.values():  # compiles what it imports
+            _once([sys.executable, *argv])
         setting.report.contest(
             "start-up of a command", "ms", times,
             {
