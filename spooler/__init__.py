@@ -2,25 +2,38 @@
 """
 spooler: a job queue that is a directory.
 
-``from spooler import submit, Defer, Fail`` is what producers and handlers
-need; spooler(7) and the modules' docstrings tell the rest.
+``from spooler import task, submit, Defer, Fail`` is what producers and
+handlers need; spooler(7) and the modules' docstrings tell the rest.
 """
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from spooler.client import Client as Client
     from spooler.client import submit as submit
+    from spooler.context import JobContext as JobContext
     from spooler.errors import Defer as Defer
     from spooler.errors import Fail as Fail
+    from spooler.handle import Job as Job
+    from spooler.tasks import Task as Task
+    from spooler.tasks import submit_many as submit_many
+    from spooler.tasks import task as task
 
 __version__ = "0.1.0"
-__all__ = ["Client", "Defer", "Fail", "submit"]
+__all__ = [
+    "Client", "Defer", "Fail", "Job", "JobContext", "Task", "submit",
+    "submit_many", "task",
+]
 
 _HOMES = {
     "Client": "spooler.client",
     "submit": "spooler.client",
     "Defer": "spooler.errors",
     "Fail": "spooler.errors",
+    "Job": "spooler.handle",
+    "JobContext": "spooler.context",
+    "Task": "spooler.tasks",
+    "submit_many": "spooler.tasks",
+    "task": "spooler.tasks",
 }
 
 

@@ -97,17 +97,32 @@ class Client:
                 same id.
             OSError: likewise nothing was submitted.
         """
-        name = self._name(
-            handler, priority, due_ns, job_id or self.mint()
-        )
-        name.resubmitted = job_id is not None
         data = jobwrite.encode(handler, args, body, fields)
-        if not name.resubmitted:  # the earlier try may be in already
+        return self.put(
+            handler, data, priority, due_ns, job_id or self.mint(),
+            fresh=job_id is None,
+        )
+
+    def put(
+        self, handler: str, data: bytes, priority: int, due_ns: int | None,
+        job_id: str, fresh: bool = True,
+    ) -> str:
+        """
+        Submit a document that is written already; as submit.
+
+        Args:
+            data: what jobwrite made, for the same *handler*.
+            job_id: from mint, or of an earlier try.
+            fresh: it is from mint, and was not used yet.
+        """
+        name = self._name(handler, priority, due_ns, job_id)
+        name.resubmitted = not fresh
+        if fresh:  # else the earlier try may be in already
             self._publisher.insist_on_room()
         fd = self._publisher.create(name)
         try:
             self._publisher.write(fd, name, data)
-            self._publisher.publish(fd, name, fresh=job_id is None)
+            self._publisher.publish(fd, name, fresh)
         finally:
             os.close(fd)
         return name.id
@@ -128,16 +143,31 @@ class Client:
             As submit.  After SubmitUnknown or OSError some may have been
             submitted and others not.
         """
+        return self.put_many(
+            (
+                handler, jobwrite.encode(handler, args, body),
+                names.DEFAULT_PRIORITY, None, self.mint(),
+            )
+            for handler, args, body in jobs
+        )
+
+    def put_many(
+        self, jobs: Iterable[tuple[str, bytes, int, int | None, str]]
+    ) -> list[str]:
+        """
+        The same for documents that are written already.
+
+        Args:
+            jobs: handler, document, priority, due time and id of each, as
+                for put; the ids are from mint.
+        """
         written: list[Name] = []
         last = -1
         publisher = self._publisher
         publisher.insist_on_room()
         try:
-            for handler, args, body in jobs:
-                name = self._name(
-                    handler, names.DEFAULT_PRIORITY, None, self.mint()
-                )
-                data = jobwrite.encode(handler, args, body)
+            for handler, data, priority, due_ns, job_id in jobs:
+                name = self._name(handler, priority, due_ns, job_id)
                 fd = publisher.create(name)
                 written.append(name)
                 if last >= 0:

@@ -69,6 +69,50 @@ def encode(
     return first + covered
 
 
+def encode_call(
+    handler: str,
+    args: tuple[object, ...],
+    kwargs: dict[str, object],
+    fields: tuple[tuple[str, str], ...] = (),
+) -> bytes:
+    """
+    Make a document of a call: arguments of any JSON value, by name too.
+
+    Args:
+        args, kwargs: JSON, as why_not_json of jsonable.py judges.
+        fields: further header fields, name and value, in order.
+
+    Raises:
+        ValueError: as encode.
+    """
+    if not kwargs and all(type(arg) is str for arg in args):
+        texts = tuple(arg for arg in args if isinstance(arg, str))
+        if sum(map(len, texts)) < HEADER_MAX_BYTES // 8:
+            return encode(handler, texts, b"", fields)
+    import json  # see _encode_json
+
+    document: dict[str, object] = {"Handler": handler, "Arg": list(args)}
+    if kwargs:
+        document["Kwargs"] = kwargs
+    tags = []
+    for name, value in fields:
+        if "\0" in value or "\n" in value and name != "Tag":
+            raise ValueError(f"{name} holds a NUL byte or a newline")
+        if name == "Tag":
+            tags.append(value)
+        else:
+            document[name] = value
+    if tags:
+        document["Tag"] = tags
+    data = (json.dumps(document, allow_nan=False) + "\n").encode("ascii")
+    if len(data) > JSON_MAX_BYTES:
+        raise ValueError(
+            f"{len(data)} bytes of arguments, {JSON_MAX_BYTES} is the limit;"
+            " write them to a file and pass its name"
+        )
+    return data
+
+
 def _needs_json(value: str) -> bool:
     return "\n" in value or value.endswith("\r")
 

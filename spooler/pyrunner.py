@@ -18,8 +18,9 @@ from typing import Any
 
 from spooler import fsops, settle, units
 from spooler.board import Board
+from spooler.context import JobContext
 from spooler.errors import Defer, Fail
-from spooler.handlers import JobContext, Loaded, LoadError
+from spooler.handlers import Loaded, LoadError
 from spooler.settle import Outcome
 from spooler.states import State
 from spooler.text import inert

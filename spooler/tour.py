@@ -5,7 +5,7 @@ import os
 import signal
 
 from spooler.errors import Defer
-from spooler.handlers import JobContext
+from spooler.context import JobContext
 
 
 def words(path: str) -> int:

@@ -9,7 +9,6 @@ import click
 
 from spooler import fsops
 from spooler.cli import stdio
-from spooler.cli.quick import spool_path
 from spooler.errors import (
     EX_FAILED,
     EX_INTERRUPTED,
@@ -19,6 +18,7 @@ from spooler.errors import (
     SpoolError,
 )
 from spooler.listing import NotFound
+from spooler.place import spool_path
 
 #: Every verb, in the order of --help; each is a module of this package.
 VERBS = (

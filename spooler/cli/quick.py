@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """``spoolctl [-C SPOOL] submit [-p PRI] HANDLER [ARG...]``, and no more."""
 
-import os
 import sys
 
 from spooler import fsops, names
@@ -13,21 +12,7 @@ from spooler.errors import (
     SpoolError,
     SubmitUnknown,
 )
-
-SYSTEM_SPOOL = "/var/spool/spooler/default"
-
-
-def spool_path(chosen: str | None) -> str:
-    """The spool meant: -C, $SPOOL_DIR, the system's, or the user's own."""
-    path = chosen or os.environ.get("SPOOL_DIR")
-    if path:
-        return path
-    if os.path.isdir(SYSTEM_SPOOL):
-        return SYSTEM_SPOOL
-    state = os.environ.get("XDG_STATE_HOME") or os.path.expanduser(
-        "~/.local/state"
-    )
-    return os.path.join(state, "spooler", "default")
+from spooler.place import spool_path
 
 
 def submit(words: list[str]) -> int | None:

@@ -18,8 +18,8 @@ import click
 from click.shell_completion import CompletionItem
 
 from spooler import configfile, names
-from spooler.cli.quick import spool_path
 from spooler.errors import SpoolError
+from spooler.place import spool_path
 from spooler.states import FLOW, State, sources
 from spooler.text import inert
 

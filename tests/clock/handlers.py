@@ -5,7 +5,7 @@ import os
 import time
 
 from spooler import Defer
-from spooler.handlers import JobContext
+from spooler.context import JobContext
 
 
 def _note(word: str, job: JobContext) -> None:

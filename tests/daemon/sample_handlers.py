@@ -10,7 +10,7 @@ import time
 from typing import Any
 
 from spooler import Defer, Fail
-from spooler.handlers import JobContext
+from spooler.context import JobContext
 
 
 def noop(job: JobContext) -> None:

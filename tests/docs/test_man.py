@@ -341,7 +341,7 @@ def _given_variables() -> Iterator[str]:
 def test_environment() -> None:
     """Both pages of programs have the variables, and no others."""
     read = {
-        (path.parent.name == "cli", name)
+        (path.parent.name == "cli" or path.stem == "place", name)
         for path, tree in _trees() for name in _read_variables(tree)
     }
     told = set(mdoc.named(mdoc.section("spoolctl.1", "ENVIRONMENT"), "Ev"))

@@ -4,7 +4,7 @@
 import os
 
 from spooler import Fail
-from spooler.handlers import JobContext
+from spooler.context import JobContext
 
 
 def _mark(job: JobContext) -> None:

@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 from spooler import Defer
-from spooler.handlers import JobContext
+from spooler.context import JobContext
 
 #: Where the log lies; in the environment of spoold, and so of its workers.
 LOG = "HOSTILE_RUNS"

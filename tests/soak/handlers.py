@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from spooler import Defer, Fail
-from spooler.handlers import JobContext
+from spooler.context import JobContext
 
 
 def _mark(job: JobContext) -> None:

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: MIT
+"""The clients of this process: a spool is opened once, not every time."""
+
+from __future__ import annotations
+
+import os
+
+from spooler.place import spool_path
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # for real when the first job is submitted
+    from spooler.client import Client
+
+_clients: dict[tuple[str, bool], tuple[Client, tuple[int, int]]] = {}
+
+
+def path_of(spool: str | os.PathLike[str] | None) -> str:
+    """The absolute path of *spool*; None: as spoolctl chooses."""
+    chosen = None if spool is None else os.fspath(spool)
+    return os.path.abspath(spool_path(chosen))
+
+
+def client(path: str, durable: bool = True) -> Client:
+    """
+    A client of the spool at *path*, which stays open.
+
+    Raises:
+        SpoolError: there is no spool at *path*.
+        PermissionError: this user may not submit.
+    """
+    from spooler.client import Client
+
+    key = path, durable
+    known = _clients.get(key)
+    if known is not None:
+        if known[1] == _stamp(path):
+            return known[0]
+        # Another spool lies there by now.  Not closed: a thread may be
+        # submitting to the old one.
+        del _clients[key]
+    stamp = _stamp(path)
+    opened = Client(path, durable)
+    _clients[key] = opened, stamp
+    return opened
+
+
+def _stamp(path: str) -> tuple[int, int]:
+    """What tells one spool from another at the same path."""
+    try:
+        status = os.stat(f"{path}/incoming")
+    except OSError:
+        return 0, 0  # Client says what is wrong
+    return status.st_dev, status.st_ino

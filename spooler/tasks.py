@@ -1,0 +1,364 @@
+# SPDX-License-Identifier: MIT
+"""
+Tasks: functions that can be submitted as jobs, and called as functions.
+
+    @task
+    def thumbnail(path: str, size: int = 128) -> str: ...
+
+    job = thumbnail.submit("a.jpg", size=64)
+
+Arguments travel as JSON and are judged before anything is written.  Which
+code runs is decided by the spool: a job only names a handler.
+"""
+
+from __future__ import annotations
+
+from spooler import names, outbox
+from spooler.generics import Generic
+from spooler.handle import Job
+from spooler.jsonable import why_not_json
+from spooler.options import Options
+
+TYPE_CHECKING = False
+if not TYPE_CHECKING:
+    P = V = R = None
+
+    def overload(function):
+        """Typing's own, but at no cost."""
+        return function
+else:
+    import inspect
+    from collections.abc import Callable, Coroutine, Iterable
+    from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
+
+    from spooler.context import JobContext
+    from spooler.options import Duration, Moment, Path
+
+    P = ParamSpec("P")
+    V = TypeVar("V")  #: what the job's result is
+    R = TypeVar("R")  #: what a plain call returns
+
+#: What @task passes on to the handler that the spool makes of it; the keys
+#: of a [handler.NAME] table.
+HANDLER_OPTIONS = (
+    "timeout", "kill_after", "attempts", "backoff", "max_backoff",
+    "concurrency", "output_limit", "memory", "expires", "breaker", "match",
+)
+
+#: The latest task of each name; for tests that run jobs where they are made.
+known: dict[str, Task[Any, Any, Any]] = {}
+
+
+class Call(Generic[V]):
+    """A call that was judged and written down, and is not submitted yet."""
+
+    __slots__ = ("handler", "data", "options")
+
+    def __init__(self, handler: str, data: bytes, options: Options) -> None:
+        self.handler = handler
+        self.data = data
+        self.options = options
+
+    def submit(self) -> Job[V]:
+        """Submit it; a second time makes a second job."""
+        options = self.options
+        path = outbox.path_of(options.spool)
+        client = outbox.client(path, options.durable)
+        job = Job[V](client.mint(), path)
+        client.put(
+            self.handler, self.data, options.priority, options.due_ns(),
+            job.id,
+        )
+        return job
+
+
+def submit_many(calls: Iterable[Call[V]]) -> list[Job[V]]:
+    """
+    Submit many calls with one flush for all of them.
+
+    Args:
+        calls: of any tasks, but all to one spool.
+
+    Raises:
+        ValueError: they are for several spools; nothing was submitted.
+        SpoolError, SubmitUnknown, OSError: as Client.submit_many.
+    """
+    jobs: list[Job[V]] = []
+    written: list[tuple[str, bytes, int, int | None, str]] = []
+    wanted = set()
+    last: Options | None = None
+    for call in calls:
+        options = call.options
+        if options is not last:
+            last = options
+            path = outbox.path_of(options.spool)
+            wanted.add((path, options.durable))
+            client = outbox.client(path, options.durable)
+        jobs.append(Job(client.mint(), path))
+        written.append((
+            call.handler, call.data, options.priority, options.due_ns(),
+            jobs[-1].id,
+        ))
+    if len(wanted) > 1:
+        raise ValueError("the calls of one batch are for several spools")
+    if written:
+        client.put_many(written)
+    return jobs
+
+
+class Sender(Generic[P, V]):
+    """A task with options: what ``options`` of a task returns."""
+
+    def __init__(self, task: Task[P, V, Any], options: Options) -> None:
+        self._task = task
+        self._options = options
+
+    def call(self, *args: P.args, **kwargs: P.kwargs) -> Call[V]:
+        """Judge a call and write it down, for submit_many."""
+        task = self._task
+        task.judge(args, kwargs)
+        from spooler.jobwrite import encode_call  # who only defines tasks
+
+        data = encode_call(task.name, args, kwargs, self._options.fields)
+        return Call(task.name, data, self._options)
+
+    def submit(self, *args: P.args, **kwargs: P.kwargs) -> Job[V]:
+        """
+        Submit a call as one job.
+
+        Raises:
+            TypeError: the function does not take these arguments, or one of
+                them is not JSON; nothing was touched.
+            ValueError: there is too much of them.
+            SpoolError, SubmitUnknown, OSError: as Client.submit.
+        """
+        return self.call(*args, **kwargs).submit()
+
+    def submit_many(self, calls: Iterable[Call[V]]) -> list[Job[V]]:
+        """Submit calls made by ``call``, with one flush for all."""
+        return submit_many(calls)
+
+
+class Task(Sender[P, V], Generic[P, V, R]):
+    """
+    A function that can be submitted.
+
+    Attributes:
+        function: as it was written.
+        name: of the handler that runs it.
+        handler_options: that the spool gives the handler, if it takes the
+            handler from the task.
+    """
+
+    def __init__(
+        self, function: Callable[..., R], name: str | None,
+        options: Options, handler_options: dict[str, Any],
+    ) -> None:
+        super().__init__(self, options)
+        self.function = function
+        self.name = function.__name__ if name is None else name
+        if not names.is_handler(self.name):
+            raise ValueError(
+                f"{self.name!r} cannot be a handler's name (1..32 letters,"
+                " digits, - and _, a letter or digit first); give one with"
+                " @task(name=...)"
+            )
+        self.handler_options = handler_options
+        self._signature: inspect.Signature | None = None
+        self.wants_job = False
+        self.__wrapped__ = function
+        self.__doc__ = function.__doc__
+        self.__module__ = function.__module__
+        self.__name__ = function.__name__
+        self.__qualname__ = function.__qualname__
+        known[self.name] = self
+
+    def __repr__(self) -> str:
+        return f"<spooler.Task {self.name}: {self.reference}>"
+
+    @property
+    def reference(self) -> str:
+        """``module:function``, for ``python`` in spool.toml."""
+        return f"{self.__module__}:{self.__qualname__}"
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call the function, here and now."""
+        return self.function(*args, **kwargs)
+
+    def options(
+        self,
+        *,
+        spool: Path | None = None,
+        priority: int = names.DEFAULT_PRIORITY,
+        durable: bool = True,
+        delay: Duration | None = None,
+        at: Moment | None = None,
+        timeout: Duration | None = None,
+        expires: Duration | None = None,
+        attempts: int | None = None,
+        key: str | None = None,
+        tags: Iterable[str] = (),
+    ) -> Sender[P, V]:
+        """
+        The task, to be submitted in another way.
+
+        Args:
+            spool: path; None: $SPOOL_DIR, or as spoolctl chooses.
+            priority: 0..9, 9 first.
+            durable: False does not flush: survives a kill -9 only.
+            delay: not before so many seconds, ``"5m"`` or a timedelta.
+            at: not before a moment: seconds since 1970, RFC 3339, datetime.
+            timeout: the longest a run may take; 0: no limit.
+            expires: no run begins later than this after the submission.
+            attempts: how many runs may fail.
+            key, tags: carried and shown.
+        """
+        return Sender(self, Options(
+            spool, priority, durable, delay, at, timeout, expires, attempts,
+            key, tags,
+        ))
+
+    def judge(
+        self, args: tuple[object, ...], kwargs: dict[str, Any]
+    ) -> None:
+        """Raise TypeError unless the function takes these, and as JSON."""
+        try:
+            bound = self.signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise TypeError(f"{self.name}(): {error}") from None
+        for name, value in bound.arguments.items():
+            why = why_not_json(value, f"argument {name!r}")
+            if why is not None:
+                raise TypeError(f"{self.name}(): {why}")
+
+    @property
+    def signature(self) -> inspect.Signature:
+        """What a job must give: without the parameter ``job``."""
+        if self._signature is None:
+            import inspect  # costs more than a submit
+
+            found = inspect.signature(self.function)
+            parameters = list(found.parameters.values())
+            if parameters and parameters[0].name == "job":
+                self.wants_job = True
+                parameters = parameters[1:]
+            self._signature = found.replace(parameters=parameters)
+        return self._signature
+
+
+if TYPE_CHECKING:
+    class Decorator(Protocol):
+        """What ``task(...)`` returns."""
+
+        @overload
+        def __call__(
+            self,
+            function: Callable[
+                Concatenate[JobContext, P], Coroutine[Any, Any, V]
+            ],
+        ) -> Task[P, V, Coroutine[Any, Any, V]]: ...
+
+        @overload
+        def __call__(
+            self, function: Callable[Concatenate[JobContext, P], V]
+        ) -> Task[P, V, V]: ...
+
+        @overload
+        def __call__(
+            self, function: Callable[P, Coroutine[Any, Any, V]]
+        ) -> Task[P, V, Coroutine[Any, Any, V]]: ...
+
+        @overload
+        def __call__(self, function: Callable[P, V]) -> Task[P, V, V]: ...
+
+
+@overload
+def task(
+    function: Callable[
+        Concatenate[JobContext, P], Coroutine[Any, Any, V]
+    ],
+) -> Task[P, V, Coroutine[Any, Any, V]]: ...
+
+
+@overload
+def task(
+    function: Callable[Concatenate[JobContext, P], V],
+) -> Task[P, V, V]: ...
+
+
+@overload
+def task(
+    function: Callable[P, Coroutine[Any, Any, V]],
+) -> Task[P, V, Coroutine[Any, Any, V]]: ...
+
+
+@overload
+def task(function: Callable[P, V]) -> Task[P, V, V]: ...
+
+
+@overload
+def task(
+    *,
+    name: str | None = None,
+    spool: Path | None = None,
+    priority: int = names.DEFAULT_PRIORITY,
+    durable: bool = True,
+    timeout: Duration | None = None,
+    kill_after: Duration | None = None,
+    attempts: int | None = None,
+    backoff: Duration | None = None,
+    max_backoff: Duration | None = None,
+    concurrency: int | None = None,
+    output_limit: int | str | None = None,
+    memory: int | str | None = None,
+    expires: Duration | None = None,
+    breaker: int | None = None,
+    match: Iterable[str] | None = None,
+) -> Decorator: ...
+
+
+def task(
+    function: Callable[..., Any] | None = None,
+    *,
+    name: str | None = None,
+    spool: Path | None = None,
+    priority: int = names.DEFAULT_PRIORITY,
+    durable: bool = True,
+    **handler_options: Any,
+) -> Any:
+    """
+    Make a task of a function, which may be ``async def``.
+
+    If its first parameter is named ``job``, a run gives it a JobContext; a
+    submit does not.
+
+    Args:
+        name: of the handler; None: the function's.
+        spool, priority, durable: of its jobs, as for Task.options.
+        handler_options: any of HANDLER_OPTIONS, as in a [handler.NAME]
+            table.  They hold in a spool that takes its handlers from the
+            module; see ``tasks`` in spool.toml(5).
+
+    Raises:
+        ValueError: it cannot be a handler's name.
+    """
+    for option in handler_options:
+        if option not in HANDLER_OPTIONS:
+            raise TypeError(f"task() has no option {option!r}")
+    given = {
+        option: _plain(value) for option, value in handler_options.items()
+        if value is not None
+    }
+
+    def make(function: Callable[..., Any]) -> Task[Any, Any, Any]:
+        options = Options(spool, priority, durable)
+        return Task(function, name, options, given)
+
+    return make if function is None else make(function)
+
+
+def _plain(value: Any) -> Any:
+    """An option as JSON carries it."""
+    if hasattr(value, "total_seconds"):
+        return value.total_seconds()
+    return value if isinstance(value, (int, float, str)) else list(value)

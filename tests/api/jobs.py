@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: MIT
+"""Tasks that the tests submit."""
+
+from spooler import JobContext, task
+
+
+@task
+def add(a: int, b: int = 1) -> int:
+    return a + b
+
+
+@task(attempts=1, concurrency=2, timeout="90s", match=["*.up"])
+def shout(text: str) -> str:
+    return text.upper()
+
+
+@task
+def echo(*args: object, **kwargs: object) -> list[object]:
+    return [list(args), kwargs]
+
+
+@task(name="whoami")
+def who(job: JobContext, greeting: str) -> str:
+    return f"{greeting} {job.handler} {job.attempt}"
+
+
+@task
+async def later(text: str) -> str:
+    import asyncio
+
+    await asyncio.sleep(0)
+    return text[::-1]
