@@ -9,20 +9,16 @@ an error that names it and the nearest known one.
 
 import dataclasses
 import difflib
-import shlex
 import tomllib
 from collections.abc import Callable, Collection
 from typing import Any
 
-from spooler import names, units
+from spooler import names, values
 from spooler.errors import ConfigError
 from spooler.text import inert
 
 FORMAT = 1
 CONFIG_NAME = "spool.toml"
-_MEMORY_MIN = 1 << 20
-_DURATION_MAX_S = 100 * 365 * 86400
-DURABILITIES = ("full", "relaxed")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,6 +96,7 @@ class Config:
         format: version of the spool's layout.
         workers: jobs at once; 0: one per processor.
         default: handler of payloads no pattern matches.
+        tasks: modules whose tasks are handlers; see taskload.py.
         durability: ``full`` or ``relaxed``.
         rescan_s: the longest a lost event can delay a job.
         stop_timeout_s: how long a stop waits for running jobs.
@@ -121,6 +118,7 @@ class Config:
     format: int = FORMAT
     workers: int = 0
     default: str | None = None
+    tasks: tuple[str, ...] = ()
     durability: str = "full"
     rescan_s: float = 5.0
     stop_timeout_s: float = 30.0
@@ -154,142 +152,50 @@ class Config:
         )
 
 
-def _integer(low: int, high: int) -> Callable[[Any], int]:
-    def read(value: Any) -> int:
-        if type(value) is not int or not low <= value <= high:
-            raise ValueError(f"is a whole number {low}..{high}")
-        return value
-
-    return read
-
-
-def _duration(value: Any) -> float:
-    if isinstance(value, str):
-        return units.parse_duration(value)
-    if type(value) in (int, float) and 0 <= value < _DURATION_MAX_S:
-        return float(value)
-    raise ValueError('is a duration like "90s"')
-
-
-def _interval(value: Any) -> float:
-    seconds = _duration(value)
-    if seconds < 0.1:
-        raise ValueError("is at least 100ms")
-    return seconds
-
-
-def _timeout(value: Any) -> float | None:
-    return _duration(value) or None
-
-
-def _size(value: Any) -> int:
-    if isinstance(value, str):
-        return units.parse_size(value)
-    if type(value) is int and value >= 0:
-        return value
-    raise ValueError('is a size like "16MiB"')
-
-
-def _limit(value: Any) -> int | None:
-    size = _size(value)
-    if 0 < size < _MEMORY_MIN:
-        raise ValueError("is at least 1MiB, or 0 for no limit")
-    return size or None
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str) or not value or "\0" in value:
-        raise ValueError("is a text")
-    return value
-
-
-def _texts(value: Any) -> tuple[str, ...]:
-    if not isinstance(value, list):
-        raise ValueError("is a list of texts")
-    return tuple(map(_text, value))
-
-
-def _command(value: Any) -> tuple[str, ...]:
-    if isinstance(value, str):
-        raise ValueError(
-            "is a list of arguments, no shell reads it; write"
-            f" {_toml_list(shlex.split(value))}"
-        )
-    command = _texts(value)
-    if not command:
-        raise ValueError("is empty")
-    return command
-
-
-def _toml_list(items: list[str]) -> str:
-    return "[" + ", ".join(f'"{inert(item)}"' for item in items) + "]"
-
-
-def _python(value: Any) -> str:
-    text = _text(value)
-    module, colon, function = text.partition(":")
-    parts = module.split(".") + function.split(".")
-    if not colon or not all(part.isidentifier() for part in parts):
-        raise ValueError('is "module:function"')
-    return text
-
-
-def _durability(value: Any) -> str:
-    if value not in DURABILITIES:
-        raise ValueError(f"is one of {', '.join(DURABILITIES)}")
-    return str(value)
-
-
-def _env(value: Any) -> tuple[tuple[str, str], ...]:
-    if not isinstance(value, dict) or not all(
-        isinstance(item, str) and "\0" not in item for item in value.values()
-    ):
-        raise ValueError('is a table of texts, { NAME = "value" }')
-    for name in value:
-        if not name or "=" in name or "\0" in name:
-            raise ValueError(f"{_shown(name)} cannot be a variable's name")
-    return tuple(value.items())
-
-
 #: key in the file -> (field of Config, reader).
 OPTIONS: dict[str, tuple[str, Callable[[Any], Any]]] = {
-    "format": ("format", _integer(1, 1_000_000)),
-    "workers": ("workers", _integer(0, 1024)),
-    "default": ("default", _text),
-    "durability": ("durability", _durability),
-    "rescan": ("rescan_s", _interval),
-    "stop_timeout": ("stop_timeout_s", _duration),
-    "max_size": ("max_size", _size),
-    "max_pending": ("max_pending", _integer(0, 1_000_000_000)),
-    "max_bytes": ("max_bytes", _size),
-    "min_free": ("min_free", _size),
-    "min_free_inodes": ("min_free_inodes", _integer(0, 1_000_000_000)),
-    "recycle_jobs": ("recycle_jobs", _integer(0, 1_000_000_000)),
-    "recycle_memory": ("recycle_memory", _size),
-    "keep_done": ("keep_done_s", _timeout),
-    "keep_done_jobs": ("keep_done_jobs", _integer(0, 1_000_000_000)),
-    "keep_done_size": ("keep_done_size", _size),
-    "keep_failed": ("keep_failed_s", _timeout),
-    "keep_failed_jobs": ("keep_failed_jobs", _integer(0, 1_000_000_000)),
-    "keep_failed_size": ("keep_failed_size", _size),
+    "format": ("format", values.as_integer(1, 1_000_000)),
+    "workers": ("workers", values.as_integer(0, 1024)),
+    "default": ("default", values.as_text),
+    "tasks": ("tasks", values.as_modules),
+    "durability": ("durability", values.as_durability),
+    "rescan": ("rescan_s", values.as_interval),
+    "stop_timeout": ("stop_timeout_s", values.as_duration),
+    "max_size": ("max_size", values.as_size),
+    "max_pending": ("max_pending", values.as_integer(0, 1_000_000_000)),
+    "max_bytes": ("max_bytes", values.as_size),
+    "min_free": ("min_free", values.as_size),
+    "min_free_inodes": (
+        "min_free_inodes", values.as_integer(0, 1_000_000_000)
+    ),
+    "recycle_jobs": ("recycle_jobs", values.as_integer(0, 1_000_000_000)),
+    "recycle_memory": ("recycle_memory", values.as_size),
+    "keep_done": ("keep_done_s", values.as_timeout),
+    "keep_done_jobs": ("keep_done_jobs", values.as_integer(0, 1_000_000_000)),
+    "keep_done_size": ("keep_done_size", values.as_size),
+    "keep_failed": ("keep_failed_s", values.as_timeout),
+    "keep_failed_jobs": (
+        "keep_failed_jobs", values.as_integer(0, 1_000_000_000)
+    ),
+    "keep_failed_size": ("keep_failed_size", values.as_size),
 }
 
 #: key in a [handler.NAME] table -> (field of Handler, reader).
 HANDLER_OPTIONS: dict[str, tuple[str, Callable[[Any], Any]]] = {
-    "command": ("command", _command),
-    "python": ("python", _python),
-    "match": ("match", _texts),
-    "timeout": ("timeout_s", _timeout),
-    "kill_after": ("kill_after_s", _duration),
-    "attempts": ("attempts", _integer(1, 99)),
-    "backoff": ("backoff_s", _duration),
-    "max_backoff": ("max_backoff_s", _duration),
-    "concurrency": ("concurrency", _integer(1, 10_000)),
-    "output_limit": ("output_limit", _size),
-    "memory": ("memory", _limit),
-    "expires": ("expires_s", _timeout),
-    "breaker": ("breaker", _integer(0, 1000)),
-    "env": ("env", _env),
+    "command": ("command", values.as_command),
+    "python": ("python", values.as_python),
+    "match": ("match", values.as_texts),
+    "timeout": ("timeout_s", values.as_timeout),
+    "kill_after": ("kill_after_s", values.as_duration),
+    "attempts": ("attempts", values.as_integer(1, 99)),
+    "backoff": ("backoff_s", values.as_duration),
+    "max_backoff": ("max_backoff_s", values.as_duration),
+    "concurrency": ("concurrency", values.as_integer(1, 10_000)),
+    "output_limit": ("output_limit", values.as_size),
+    "memory": ("memory", values.as_limit),
+    "expires": ("expires_s", values.as_timeout),
+    "breaker": ("breaker", values.as_integer(0, 1000)),
+    "env": ("env", values.as_env),
 }
 
 
@@ -321,15 +227,24 @@ def parse(
         raise ConfigError(f"{where}: write [handler.NAME]")
     handlers = {}
     for name, keys in handlers_table.items():
-        handlers[name] = _handler(name, keys, where)
+        handlers[name] = read_handler(name, keys, where)
     config = Config(**fields, handlers=handlers)
-    known = (*handlers, *executables)
-    if config.default is not None and config.default not in known:
-        raise ConfigError(
-            f"{where}: default = {_shown(config.default)} is not a handler"
-            + _suggest(config.default, known)
+    if not config.tasks:
+        insist_on_default(
+            config.default, (*handlers, *executables), where
         )
     return config
+
+
+def insist_on_default(
+    default: str | None, known: Collection[str], where: str
+) -> None:
+    """Raise ConfigError unless the *default* is a handler."""
+    if default is not None and default not in known:
+        raise ConfigError(
+            f"{where}: default = {_shown(default)} is not a handler"
+            + _suggest(default, tuple(known))
+        )
 
 
 def _check_format(version: object, where: str) -> None:
@@ -341,7 +256,8 @@ def _check_format(version: object, where: str) -> None:
         )
 
 
-def _handler(name: str, keys: Any, where: str) -> Handler:
+def read_handler(name: str, keys: Any, where: str) -> Handler:
+    """Make a handler of its table; ConfigError says what is wrong."""
     label = f"[handler.{inert(name, 40)}]"
     if not names.is_handler(name):
         raise ConfigError(

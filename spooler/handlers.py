@@ -47,8 +47,12 @@ class Loaded:
             target = target.function
         if not callable(target):
             raise LoadError(f"{handler.python} is not callable")
-        self._function: Callable[..., Any] = target
         self._wants_job = _first_parameter(target) == "job"
+        if inspect.iscoroutinefunction(target):
+            from spooler.looper import in_loop  # few handlers need asyncio
+
+            target = in_loop(target)
+        self._function: Callable[..., Any] = target
 
     def call(self, job: Job, context: Callable[[], JobContext]) -> Any:
         """

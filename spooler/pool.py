@@ -237,10 +237,7 @@ class Pool:
         return worker
 
     def _environ(self) -> dict[str, str]:
-        environ = {
-            name: value for name, value in os.environ.items()
-            if name not in _OURS
-        }
+        environ = worker_environ()
         # What a Python handler starts inherits it, and is known by it.
         environ[INSTANCE_VARIABLE] = self._instance
         return environ
@@ -292,6 +289,14 @@ class Pool:
         """End every worker now."""
         for worker in self.workers.values():
             worker.kill()
+
+
+def worker_environ() -> dict[str, str]:
+    """Our environment, but for what systemd told us alone."""
+    return {
+        name: value for name, value in os.environ.items()
+        if name not in _OURS
+    }
 
 
 def describe_exit(code: int) -> str:

@@ -320,4 +320,5 @@ def config_of(fields: dict[str, Any]) -> Config:
         lists = {key: tuple(keys[key]) for key in ("command", "match")}
         env = tuple((key, value) for key, value in keys["env"])
         handlers[name] = Handler(**{**keys, **lists, "env": env})
-    return Config(**{**fields, "handlers": handlers})
+    tasks = tuple(fields["tasks"])
+    return Config(**{**fields, "tasks": tasks, "handlers": handlers})

@@ -8,7 +8,7 @@ import time
 
 import click
 
-from spooler import configfile, listing, pause
+from spooler import configfile, listing, pause, taskload
 from spooler.cli.app import say
 from spooler.cli.common import Duration, ask_status
 from spooler.cli.spoold import set_up_logging
@@ -119,7 +119,9 @@ def _work(path: str, timeout: float | None) -> int:
     if timeout is not None:
         timer.start()
     try:
-        status = serve(path, lambda: configfile.load(path), True)
+        status = serve(
+            path, lambda: taskload.with_tasks(configfile.load(path)), True
+        )
     finally:
         timer.cancel()
     return EX_TIMEOUT if late.is_set() else status

@@ -8,7 +8,7 @@ import time
 
 import click
 
-from spooler import configfile, fsops
+from spooler import configfile, fsops, taskload
 from spooler.cli import stdio
 from spooler.config import Config
 from spooler.errors import EX_CONFIG, EX_FAILED, EX_NOSUCH, SpoolError
@@ -84,7 +84,9 @@ def spoold(
     """Run the jobs of the directory SPOOL, in the foreground."""
 
     def load() -> Config:
-        return configfile.load(spool, file, ad_hoc, workers)
+        return taskload.with_tasks(
+            configfile.load(spool, file, ad_hoc, workers)
+        )
 
     try:
         if check:

@@ -30,3 +30,29 @@ async def later(text: str) -> str:
 
     await asyncio.sleep(0)
     return text[::-1]
+
+
+@task
+async def littering() -> list[str]:
+    """Leave a task running, and tell which ones are."""
+    import asyncio
+
+    async def forever() -> None:
+        await asyncio.Event().wait()
+
+    left = asyncio.create_task(forever(), name="left")
+    await asyncio.sleep(0)
+    assert not left.done()
+    return sorted(task.get_name() for task in asyncio.all_tasks())
+
+
+@task
+async def sleepy() -> None:
+    import asyncio
+
+    await asyncio.Event().wait()
+
+
+@task
+async def broken() -> None:
+    raise KeyError("in a coroutine")

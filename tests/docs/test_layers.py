@@ -22,7 +22,8 @@ PACKAGE = ROOT / "spooler"
 LAYERS = {
     0: "errors states text units digest generics jsonable",
     1: "names jobwrite document jobread config record backoff wire index"
-       " route breaker template progress labels place",
+       " route breaker template progress labels place"
+       " values",
     2: "fsops",
     3: "spool layout jobload configfile gate reserve publish clock scale"
        " cgroup",
@@ -32,7 +33,7 @@ LAYERS = {
        " workermain foster leftover arrivals dispatch control"
        " sweep notify crew report tour ledger health room rescue stale upkeep"
        " rejects workdirs stop doorbell running feed usage journal"
-       " outbox handle context options tasks"
+       " outbox handle context options tasks tasklist taskload looper"
        " __init__",
     6: "daemon serve",
     7: "cli",

@@ -32,6 +32,7 @@ from spooler import (
     settle,
     spool,
     states,
+    values,
     view,
 )
 from spooler.cli import app
@@ -279,7 +280,7 @@ def test_durabilities() -> None:
     text = mdoc.section("spool.toml.5", "KEYS OF THE SPOOL")
     item = text.split(".It Ic durability")[1].split(".It ")[0]
     told = re.findall(r"^\.Li (\S+)$", item, re.M)
-    assert set(told) == set(config.DURABILITIES)
+    assert set(told) == set(values.DURABILITIES)
 
 
 def test_configuration_example() -> None:
