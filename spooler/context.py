@@ -1,13 +1,19 @@
 # SPDX-License-Identifier: MIT
 """What a Python handler is given of the job it runs."""
 
+import functools
 import io
+import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from spooler import progress
+from spooler import names, progress
+from spooler.checkpoint import Checkpoint, Loose
 from spooler.jobload import Job
 from spooler.names import Name
+
+if TYPE_CHECKING:
+    import logging
 
 
 class JobContext:
@@ -23,11 +29,13 @@ class JobContext:
         priority: 0..9.
         args, kwargs, tags, extra, traceparent: of the job document.
         file: path of the job file; do not write to it.
+        deadline: when its time is up, as time.monotonic tells; None: never.
     """
 
     def __init__(
         self, name: Name, handler: str, max_attempts: int, file: str,
         job: Job, tell: Callable[[bytes], None] = lambda _: None,
+        checkpoint: Checkpoint | None = None, deadline: float | None = None,
     ) -> None:
         document = job.document
         self.id = name.id
@@ -43,7 +51,51 @@ class JobContext:
         self.traceparent = document.traceparent if document else None
         self.file = file
         self._job = job
+        self.deadline = deadline
         self._tell = tell
+        self._checkpoint = checkpoint or Loose()
+
+    @classmethod
+    def detached(cls, handler: str) -> "JobContext":
+        """What a task gets that is called as a plain function."""
+        name = Name(
+            names.DEFAULT_PRIORITY, names.mint_id(time.time_ns(), 0),
+            handler + names.DOCUMENT_SUFFIX, runs=1,
+        )
+        return cls(name, handler, 1, "", Job(None, 0, b"", None))
+
+    @functools.cached_property
+    def log(self) -> "logging.LoggerAdapter[logging.Logger]":
+        """A logger; what it is told is in the job's standard error."""
+        from spooler import joblog  # most handlers never ask
+
+        return joblog.logger(self.id, self.handler, self.attempt)
+
+    @property
+    def remaining_s(self) -> float | None:
+        """Seconds until its time is up, 0 at least; None: no limit."""
+        if self.deadline is None:
+            return None
+        return max(0.0, self.deadline - time.monotonic())
+
+    @property
+    def last_checkpoint(self) -> Any:
+        """What this run, or an earlier one, kept last; None: nothing."""
+        return self._checkpoint.read()
+
+    def checkpoint(self, value: Any) -> None:
+        """
+        Keep how far the work is, for the next run should this one not end
+        well; it is on disk when this returns.
+
+        Args:
+            value: JSON of 65536 bytes at most; None forgets.
+
+        Raises:
+            TypeError, ValueError: it is not JSON, or too large.
+            OSError: the disk refused; what was kept before still is.
+        """
+        self._checkpoint.keep(value)
 
     def progress(
         self, done: float, total: float | None = None, text: str = ""

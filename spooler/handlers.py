@@ -22,7 +22,12 @@ class LoadError(Exception):
 
 
 class Loaded:
-    """An imported Python handler."""
+    """
+    An imported Python handler.
+
+    Attributes:
+        wants_job: whether it is given a JobContext.
+    """
 
     def __init__(self, handler: Handler) -> None:
         """
@@ -47,7 +52,7 @@ class Loaded:
             target = target.function
         if not callable(target):
             raise LoadError(f"{handler.python} is not callable")
-        self._wants_job = _first_parameter(target) == "job"
+        self.wants_job = _first_parameter(target) == "job"
         if inspect.iscoroutinefunction(target):
             from spooler.looper import in_loop  # few handlers need asyncio
 
@@ -61,12 +66,12 @@ class Loaded:
         """
         document = job.document
         if document is not None:
-            if self._wants_job:
+            if self.wants_job:
                 return self._function(
                     context(), *document.args, **document.kwargs
                 )
             return self._function(*document.args, **document.kwargs)
-        if self._wants_job:
+        if self.wants_job:
             return self._function(context())
         return self._function(context().file)
 

@@ -18,6 +18,7 @@ from typing import Any
 
 from spooler import fsops, settle, units
 from spooler.board import Board
+from spooler.checkpoint import Kept
 from spooler.context import JobContext
 from spooler.errors import Defer, Fail
 from spooler.handlers import Loaded, LoadError
@@ -236,7 +237,10 @@ class Runner:
         self._restore()
         out, err = self._capture.collect(task)
         if raised is None:
-            if value is None and not (out or err or task.tags):
+            if value is None and not (
+                out or err or task.tags
+                or loaded.wants_job and self._kept(task).exists()
+            ):
                 if self._link.settle_plain(task, micros):
                     return None
             return Outcome(
@@ -276,12 +280,19 @@ class Runner:
             path = os.path.join(
                 self._link.spool.path, State.ACTIVE.value, task.active
             )
+            limit = task.timeout_s
             return JobContext(
                 task.name, task.handler.name, task.max_attempts, path,
-                task.job, self._board.tell,
+                task.job, self._board.tell, self._kept(task),
+                None if limit is None else task.clock_ns / 1e9 + limit,
             )
 
         return context
+
+    def _kept(self, task: Task) -> Kept:
+        return Kept(
+            self._link.spool, task.name, task.handler.name, self._link.durable
+        )
 
 
 @contextlib.contextmanager

@@ -62,6 +62,7 @@ class Record:
         out_bytes: size of the ``.out`` sidecar; a shorter file is torn.
         err_bytes: the same for ``.err``.
         tags: of the document.
+        checkpoint: that a run left for the next one.
     """
 
     id: str
@@ -73,6 +74,7 @@ class Record:
     out_bytes: int = 0
     err_bytes: int = 0
     tags: tuple[str, ...] = ()
+    checkpoint: Any = None
 
 
 def encode(record: Record) -> bytes:

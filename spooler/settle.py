@@ -176,6 +176,9 @@ def settle(
         out_bytes=outcome.out_bytes,
         err_bytes=outcome.err_bytes,
         tags=outcome.tags,
+        checkpoint=old.checkpoint if (
+            old is not None and not foreign and state is State.DEFERRED
+        ) else None,
     )
     if _is_taken(spool, state, name.stem):
         active = spool.twin(active)
@@ -198,7 +201,8 @@ def settle(
         moved = spool.stand_in(
             active, state, outcome.verdict, outcome.micros
         )
-    if moved is not None and state is not State.DEFERRED and name.runs > 1:
+    has_past = name.runs > 1 or old is not None
+    if moved is not None and state is not State.DEFERRED and has_past:
         _tidy_up(spool, state, name.stem, foreign)
     return Settled(state, moved, due_ns, text)
 

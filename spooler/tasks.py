@@ -148,6 +148,7 @@ class Task(Sender[P, V], Generic[P, V, R]):
         name: of the handler that runs it.
         handler_options: that the spool gives the handler, if it takes the
             handler from the task.
+        wants_job: whether its first parameter is ``job``.
     """
 
     def __init__(
@@ -165,7 +166,7 @@ class Task(Sender[P, V], Generic[P, V, R]):
             )
         self.handler_options = handler_options
         self._signature: inspect.Signature | None = None
-        self.wants_job = False
+        self.wants_job = _first_parameter(function) == "job"
         self.__wrapped__ = function
         self.__doc__ = function.__doc__
         self.__module__ = function.__module__
@@ -182,7 +183,17 @@ class Task(Sender[P, V], Generic[P, V, R]):
         return f"{self.__module__}:{self.__qualname__}"
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Call the function, here and now."""
+        """
+        Call the function, here and now.
+
+        Its ``job``, if it has one, is one that nobody submitted.
+        """
+        if self.wants_job:
+            from spooler.context import JobContext  # takes half of us along
+
+            return self.function(
+                JobContext.detached(self.name), *args, **kwargs
+            )
         return self.function(*args, **kwargs)
 
     def options(
@@ -240,10 +251,19 @@ class Task(Sender[P, V], Generic[P, V, R]):
             found = inspect.signature(self.function)
             parameters = list(found.parameters.values())
             if parameters and parameters[0].name == "job":
-                self.wants_job = True
                 parameters = parameters[1:]
             self._signature = found.replace(parameters=parameters)
         return self._signature
+
+
+def _first_parameter(function: Any) -> str | None:
+    """As handlers.py finds it, without the import that takes."""
+    while hasattr(function, "__wrapped__"):
+        function = function.__wrapped__
+    code = getattr(function, "__code__", None)
+    if code is None or not code.co_argcount:
+        return None
+    return str(code.co_varnames[0])
 
 
 if TYPE_CHECKING:

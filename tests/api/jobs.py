@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Tasks that the tests submit."""
 
+import os
+import signal
+
 from spooler import JobContext, task
 
 
@@ -56,3 +59,55 @@ async def sleepy() -> None:
 @task
 async def broken() -> None:
     raise KeyError("in a coroutine")
+
+
+@task
+def careful(job: JobContext, pages: int) -> list[object]:
+    """Work off pages; die after each, and go on there the next time."""
+    done: int = job.last_checkpoint or 0
+    if done < pages:
+        job.checkpoint(done + 1)
+        assert job.last_checkpoint == done + 1
+        if done == 0:
+            raise KeyError("one page")
+        os.kill(os.getpid(), signal.SIGKILL)
+    return [done, job.attempt]
+
+
+@task
+def keeps_and_says_nothing(job: JobContext) -> None:
+    job.checkpoint({"a": [1, None]})
+
+
+@task
+def clock(job: JobContext) -> list[object]:
+    return [job.deadline, job.remaining_s]
+
+
+@task
+def talks(job: JobContext, text: str) -> None:
+    job.log.debug("debug %s", text)
+    job.log.info("info %s", text)
+    job.log.warning("warning %s", text)
+
+
+@task
+def greedy(job: JobContext) -> str:
+    job.checkpoint(1)
+    out = []
+    for value in ({1}, "x" * 70_000, float("nan")):
+        try:
+            job.checkpoint(value)
+        except (TypeError, ValueError) as error:
+            out.append(type(error).__name__)
+    return f"{out} {job.last_checkpoint}"
+
+
+@task
+def waits_once(job: JobContext, flag: str) -> None:
+    """Hang in the first run, until the daemon is stopped."""
+    if job.last_checkpoint is None:
+        job.checkpoint("seen")
+        with open(flag, "w") as stream:
+            stream.write("x")
+        signal.pause()

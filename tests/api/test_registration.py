@@ -18,12 +18,6 @@ ENV = {"PYTHONPATH": str(ROOT / "tests")}
 TASKS = 'tasks = ["api.jobs"]\n'
 
 
-@pytest.fixture(autouse=True)
-def chosen(spool: SpoolDir, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The spool is the one that is meant where none is named."""
-    monkeypatch.setenv("SPOOL_DIR", str(spool.path))
-
-
 def load(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, source: str,
     text: str = 'tasks = ["user"]', timeout_s: float = 30.0,

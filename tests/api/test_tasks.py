@@ -25,12 +25,6 @@ HERE = pathlib.Path(__file__).resolve().parent
 START = Callable[..., Spoold]
 
 
-@pytest.fixture(autouse=True)
-def chosen(spool: SpoolDir, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The spool is the one that is meant where none is named."""
-    monkeypatch.setenv("SPOOL_DIR", str(spool.path))
-
-
 def only(spool: SpoolDir) -> tuple[names.Name, Document]:
     """The one job that waits, and its document."""
     (found,) = spool.jobs("incoming")
