@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from spooler.context import JobContext as JobContext
     from spooler.errors import Defer as Defer
     from spooler.errors import Fail as Fail
+    from spooler.errors import JobFailed as JobFailed
+    from spooler.errors import JobLost as JobLost
     from spooler.handle import Job as Job
     from spooler.tasks import Task as Task
     from spooler.tasks import submit_many as submit_many
@@ -20,8 +22,8 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
-    "Client", "Defer", "Fail", "Job", "JobContext", "Task", "submit",
-    "submit_many", "task",
+    "Client", "Defer", "Fail", "Job", "JobContext", "JobFailed",
+    "JobLost", "Task", "submit", "submit_many", "task",
 ]
 
 _HOMES = {
@@ -29,6 +31,8 @@ _HOMES = {
     "submit": "spooler.client",
     "Defer": "spooler.errors",
     "Fail": "spooler.errors",
+    "JobFailed": "spooler.errors",
+    "JobLost": "spooler.errors",
     "Job": "spooler.handle",
     "JobContext": "spooler.context",
     "Task": "spooler.tasks",

@@ -78,3 +78,43 @@ class Defer(Exception):
 
 class Fail(Exception):
     """Raised by a handler: this job can never succeed, do not retry it."""
+
+
+class JobLost(Exception):
+    """A job was waited for, and is there no more; or its record is torn."""
+
+
+class RemoteError(Exception):
+    """The traceback of the run, as text: the cause of a JobFailed."""
+
+    def __str__(self) -> str:
+        return f"\n{self.args[0]}"
+
+
+class JobFailed(Exception):
+    """
+    A job was waited for, and failed.
+
+    Attributes:
+        job_id: of the job.
+        reason: in one line.
+        kind: ``error exit signal timeout fail killed lost`` and the like.
+        status: exit status or signal number, else None.
+        attempts: how often it was run.
+    """
+
+    def __init__(
+        self, job_id: str, reason: str, kind: str = "error",
+        status: int | None = None, attempts: int = 0,
+    ) -> None:
+        super().__init__(f"{job_id}: {reason}")
+        self.job_id = job_id
+        self.reason = reason
+        self.kind = kind
+        self.status = status
+        self.attempts = attempts
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return JobFailed, (
+            self.job_id, self.reason, self.kind, self.status, self.attempts
+        )

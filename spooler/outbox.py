@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""The clients of this process: a spool is opened once, not every time."""
+"""
+What this process holds open of the spools it submits to.
+
+A spool is opened once, not every time; and if its jobs are waited for, the
+one who waits is told of them before they are submitted.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +14,23 @@ from spooler.place import spool_path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # for real when the first job is submitted
+    from typing import Protocol
+
     from spooler.client import Client
+
+    class Expecter(Protocol):
+        """Who is told of jobs before they are submitted."""
+
+        def expect(self, job_id: str) -> None: ...
+
+        def forget(self, job_id: str) -> None: ...
+
+        def expects(self, job_id: str) -> bool: ...
+
+        def lose(self, job_id: str) -> None: ...
+
+#: By path; waiting.py puts them there.
+watchers: dict[str, Expecter] = {}
 
 _clients: dict[tuple[str, bool], tuple[Client, tuple[int, int]]] = {}
 

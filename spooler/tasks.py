@@ -64,7 +64,7 @@ class Call(Generic[V]):
         options = self.options
         path = outbox.path_of(options.spool)
         client = outbox.client(path, options.durable)
-        job = Job[V](client.mint(), path)
+        job = Job[V](client.mint(), path, expected=True)
         client.put(
             self.handler, self.data, options.priority, options.due_ns(),
             job.id,
@@ -94,7 +94,7 @@ def submit_many(calls: Iterable[Call[V]]) -> list[Job[V]]:
             path = outbox.path_of(options.spool)
             wanted.add((path, options.durable))
             client = outbox.client(path, options.durable)
-        jobs.append(Job(client.mint(), path))
+        jobs.append(Job(client.mint(), path, expected=True))
         written.append((
             call.handler, call.data, options.priority, options.due_ns(),
             jobs[-1].id,

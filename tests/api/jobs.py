@@ -3,8 +3,9 @@
 
 import os
 import signal
+import time
 
-from spooler import JobContext, task
+from spooler import Fail, JobContext, task
 
 
 @task
@@ -111,3 +112,23 @@ def waits_once(job: JobContext, flag: str) -> None:
         with open(flag, "w") as stream:
             stream.write("x")
         signal.pause()
+
+
+@task(attempts=1)
+def boom(text: str) -> None:
+    raise LookupError(text)
+
+
+@task
+def gives_up(text: str) -> None:
+    raise Fail(text)
+
+
+@task
+def blocks(flag: str) -> str:
+    """Tell that it runs, and wait for the flag to go."""
+    with open(flag, "w") as stream:
+        stream.write("x")
+    while os.path.exists(flag):
+        time.sleep(0.005)
+    return "went"

@@ -28,12 +28,12 @@ LAYERS = {
     3: "spool layout jobload configfile gate reserve publish clock scale"
        " cgroup",
     4: "settle recover check repair client view listing intake board finding"
-       " beside pause retention checkpoint",
+       " beside pause retention checkpoint ending",
     5: "watch lock handlers pool worker pyrunner cmdrunner command capture"
        " workermain foster leftover arrivals dispatch control"
        " sweep notify crew report tour ledger health room rescue stale upkeep"
        " rejects workdirs stop doorbell running feed usage journal"
-       " outbox handle context options tasks tasklist taskload looper"
+       " outbox waiting handle context options tasks tasklist taskload looper"
        " joblog"
        " __init__",
     6: "daemon serve",
