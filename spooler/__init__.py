@@ -15,15 +15,17 @@ if TYPE_CHECKING:
     from spooler.errors import Fail as Fail
     from spooler.errors import JobFailed as JobFailed
     from spooler.errors import JobLost as JobLost
+    from spooler.executor import SpoolExecutor as SpoolExecutor
     from spooler.handle import Job as Job
+    from spooler.prepare import submit_many as submit_many
     from spooler.tasks import Task as Task
-    from spooler.tasks import submit_many as submit_many
     from spooler.tasks import task as task
 
 __version__ = "0.1.0"
 __all__ = [
     "Client", "Defer", "Fail", "Job", "JobContext", "JobFailed",
-    "JobLost", "Task", "submit", "submit_many", "task",
+    "JobLost", "SpoolExecutor", "Task", "submit", "submit_many",
+    "task",
 ]
 
 _HOMES = {
@@ -35,8 +37,9 @@ _HOMES = {
     "JobLost": "spooler.errors",
     "Job": "spooler.handle",
     "JobContext": "spooler.context",
+    "SpoolExecutor": "spooler.executor",
     "Task": "spooler.tasks",
-    "submit_many": "spooler.tasks",
+    "submit_many": "spooler.prepare",
     "task": "spooler.tasks",
 }
 

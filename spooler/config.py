@@ -42,6 +42,7 @@ class Handler:
         expires_s: after its submission no run begins later; None: ever.
         breaker: runs in a row that die until the handler pauses; 0: never.
         env: added to a command's environment.
+        allow: functions that a job may name; see calls.py.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Handler:
     expires_s: float | None = None
     breaker: int = 10
     env: tuple[tuple[str, str], ...] = ()
+    allow: tuple[str, ...] = ()
 
     @property
     def kind(self) -> str:
@@ -196,6 +198,7 @@ HANDLER_OPTIONS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "expires": ("expires_s", values.as_timeout),
     "breaker": ("breaker", values.as_integer(0, 1000)),
     "env": ("env", values.as_env),
+    "allow": ("allow", values.as_allow),
 }
 
 

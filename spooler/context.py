@@ -29,6 +29,7 @@ class JobContext:
         priority: 0..9.
         args, kwargs, tags, extra, traceparent: of the job document.
         file: path of the job file; do not write to it.
+        allow: of the handler in spool.toml.
         deadline: when its time is up, as time.monotonic tells; None: never.
     """
 
@@ -36,6 +37,7 @@ class JobContext:
         self, name: Name, handler: str, max_attempts: int, file: str,
         job: Job, tell: Callable[[bytes], None] = lambda _: None,
         checkpoint: Checkpoint | None = None, deadline: float | None = None,
+        allow: tuple[str, ...] = (),
     ) -> None:
         document = job.document
         self.id = name.id
@@ -52,6 +54,7 @@ class JobContext:
         self.file = file
         self._job = job
         self.deadline = deadline
+        self.allow = allow
         self._tell = tell
         self._checkpoint = checkpoint or Loose()
 

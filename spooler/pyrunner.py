@@ -6,13 +6,11 @@ import errno
 import functools
 import gc
 import io
-import json
 import os
 import resource
 import signal
 import sys
 import time
-import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -20,15 +18,12 @@ from spooler import fsops, settle, units
 from spooler.board import Board
 from spooler.checkpoint import Kept
 from spooler.context import JobContext
-from spooler.errors import Defer, Fail
-from spooler.handlers import Loaded, LoadError
+from spooler.handlers import Loaded
+from spooler.raised import JobTimeout, checked, judge
 from spooler.settle import Outcome
 from spooler.states import State
-from spooler.text import inert
 from spooler.worker import PAY_EVERY_S, UMASK, Link, Task
 
-VALUE_MAX_BYTES = 1 << 20
-TRACEBACK_MAX_CHARS = 64 << 10
 _REPORT_EVERY_S = 0.005
 _ALARM = (signal.SIGALRM,)
 #: Errors that speak of this process, not of the disk, and how long they may
@@ -38,14 +33,6 @@ _OWN_TROUBLE = frozenset((
 ))
 _OWN_TROUBLE_S = 1.0
 _PAGE_BYTES = resource.getpagesize()
-
-
-class JobTimeout(BaseException):
-    """
-    Raised in a handler whose time is up.
-
-    Not an Exception, so that ``except Exception`` does not swallow it.
-    """
 
 
 class Capture:
@@ -227,7 +214,7 @@ class Runner:
             try:
                 value = self._call(task, loaded)
                 if value is not None:
-                    value = _checked(value)
+                    value = checked(value)
             finally:
                 # Whoever set it: it must not ring in the next run.
                 signal.setitimer(signal.ITIMER_REAL, 0)
@@ -247,7 +234,7 @@ class Runner:
                 settle.DONE, "ok", task.started_ns, micros, value=value,
                 out_bytes=out, err_bytes=err, tags=task.tags,
             )
-        effect, kind, text, delay_s, trace = _judge(raised, limit)
+        effect, kind, text, delay_s, trace = judge(raised, limit)
         return Outcome(
             effect, kind, task.started_ns, micros, text=text,
             delay_s=delay_s, traceback=trace, out_bytes=out, err_bytes=err,
@@ -285,6 +272,7 @@ class Runner:
                 task.name, task.handler.name, task.max_attempts, path,
                 task.job, self._board.tell, self._kept(task),
                 None if limit is None else task.clock_ns / 1e9 + limit,
+                task.handler.allow,
             )
 
         return context
@@ -324,49 +312,6 @@ def _reopen(name: str, fd: int) -> None:
 
 def _on_alarm(_signal: int, _frame: object) -> None:
     raise JobTimeout
-
-
-def _checked(value: Any) -> Any:
-    """Raise TypeError or ValueError for a value that is not JSON."""
-    size = len(json.dumps(value, allow_nan=False))
-    if size > VALUE_MAX_BYTES:
-        raise ValueError(
-            f"returned {size} bytes of JSON, {VALUE_MAX_BYTES} is the limit;"
-            " write it to a file and return its name"
-        )
-    return value
-
-
-def _judge(
-    error: BaseException, limit: float | None
-) -> tuple[str, str, str, float | None, str | None]:
-    """Effect, kind, text, delay and traceback for what a handler raised."""
-    text = inert(str(error), 500)
-    if isinstance(error, Defer):
-        return settle.DEFER, "defer", text, error.delay_s, None
-    if isinstance(error, Fail):
-        return settle.FAIL, "fail", text, None, None
-    if isinstance(error, JobTimeout):
-        text = f"timed out after {limit:g}s" if limit else "timed out"
-        return settle.RETRY, "timeout", text, None, _trace(error)
-    if isinstance(error, LoadError):
-        cause = error.__cause__
-        return settle.RETRY, "start", text, None, _trace(cause or error)
-    kind = type(error).__name__
-    text = f"{kind}: {text}" if text else kind
-    return settle.RETRY, "error", text, None, _trace(error)
-
-
-def _trace(error: BaseException) -> str:
-    # The frames of this module say nothing about the handler.
-    frames = error.__traceback__
-    here = __file__, sys.modules[Loaded.__module__].__file__
-    while frames is not None and frames.tb_next is not None:
-        if frames.tb_frame.f_code.co_filename not in here:
-            break
-        frames = frames.tb_next
-    text = "".join(traceback.format_exception(type(error), error, frames))
-    return text[-TRACEBACK_MAX_CHARS:]
 
 
 def run(

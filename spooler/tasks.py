@@ -13,11 +13,11 @@ code runs is decided by the spool: a job only names a handler.
 
 from __future__ import annotations
 
-from spooler import names, outbox
+from spooler import names
 from spooler.generics import Generic
 from spooler.handle import Job
-from spooler.jsonable import why_not_json
 from spooler.options import Options
+from spooler.prepare import Call, judge, submit_many, without_job, write_call
 
 TYPE_CHECKING = False
 if not TYPE_CHECKING:
@@ -49,63 +49,6 @@ HANDLER_OPTIONS = (
 known: dict[str, Task[Any, Any, Any]] = {}
 
 
-class Call(Generic[V]):
-    """A call that was judged and written down, and is not submitted yet."""
-
-    __slots__ = ("handler", "data", "options")
-
-    def __init__(self, handler: str, data: bytes, options: Options) -> None:
-        self.handler = handler
-        self.data = data
-        self.options = options
-
-    def submit(self) -> Job[V]:
-        """Submit it; a second time makes a second job."""
-        options = self.options
-        path = outbox.path_of(options.spool)
-        client = outbox.client(path, options.durable)
-        job = Job[V](client.mint(), path, expected=True)
-        client.put(
-            self.handler, self.data, options.priority, options.due_ns(),
-            job.id,
-        )
-        return job
-
-
-def submit_many(calls: Iterable[Call[V]]) -> list[Job[V]]:
-    """
-    Submit many calls with one flush for all of them.
-
-    Args:
-        calls: of any tasks, but all to one spool.
-
-    Raises:
-        ValueError: they are for several spools; nothing was submitted.
-        SpoolError, SubmitUnknown, OSError: as Client.submit_many.
-    """
-    jobs: list[Job[V]] = []
-    written: list[tuple[str, bytes, int, int | None, str]] = []
-    wanted = set()
-    last: Options | None = None
-    for call in calls:
-        options = call.options
-        if options is not last:
-            last = options
-            path = outbox.path_of(options.spool)
-            wanted.add((path, options.durable))
-            client = outbox.client(path, options.durable)
-        jobs.append(Job(client.mint(), path, expected=True))
-        written.append((
-            call.handler, call.data, options.priority, options.due_ns(),
-            jobs[-1].id,
-        ))
-    if len(wanted) > 1:
-        raise ValueError("the calls of one batch are for several spools")
-    if written:
-        client.put_many(written)
-    return jobs
-
-
 class Sender(Generic[P, V]):
     """A task with options: what ``options`` of a task returns."""
 
@@ -115,12 +58,7 @@ class Sender(Generic[P, V]):
 
     def call(self, *args: P.args, **kwargs: P.kwargs) -> Call[V]:
         """Judge a call and write it down, for submit_many."""
-        task = self._task
-        task.judge(args, kwargs)
-        from spooler.jobwrite import encode_call  # who only defines tasks
-
-        data = encode_call(task.name, args, kwargs, self._options.fields)
-        return Call(task.name, data, self._options)
+        return self._task.call_with(self._options, args, kwargs)
 
     def submit(self, *args: P.args, **kwargs: P.kwargs) -> Job[V]:
         """
@@ -229,18 +167,12 @@ class Task(Sender[P, V], Generic[P, V, R]):
             key, tags,
         ))
 
-    def judge(
-        self, args: tuple[object, ...], kwargs: dict[str, Any]
-    ) -> None:
-        """Raise TypeError unless the function takes these, and as JSON."""
-        try:
-            bound = self.signature.bind(*args, **kwargs)
-        except TypeError as error:
-            raise TypeError(f"{self.name}(): {error}") from None
-        for name, value in bound.arguments.items():
-            why = why_not_json(value, f"argument {name!r}")
-            if why is not None:
-                raise TypeError(f"{self.name}(): {why}")
+    def call_with(
+        self, options: Options, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Call[V]:
+        """Judge a call and write it down."""
+        judge(self.name, self.signature, args, kwargs)
+        return write_call(self.name, args, kwargs, options)
 
     @property
     def signature(self) -> inspect.Signature:
@@ -248,11 +180,7 @@ class Task(Sender[P, V], Generic[P, V, R]):
         if self._signature is None:
             import inspect  # costs more than a submit
 
-            found = inspect.signature(self.function)
-            parameters = list(found.parameters.values())
-            if parameters and parameters[0].name == "job":
-                parameters = parameters[1:]
-            self._signature = found.replace(parameters=parameters)
+            self._signature = without_job(inspect.signature(self.function))
         return self._signature
 
 

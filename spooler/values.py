@@ -117,6 +117,24 @@ def as_modules(value: Any) -> tuple[str, ...]:
     return modules
 
 
+def as_allow(value: Any) -> tuple[str, ...]:
+    """A list of ``module``, ``package.*`` and ``module:function``."""
+    patterns = as_texts(value)
+    for pattern in patterns:
+        module, _, function = pattern.removesuffix(".*").partition(":")
+        parts = module.split(".")
+        if ":" in pattern:
+            parts += function.split(".")
+        if not all(part.isidentifier() for part in parts):
+            # Above all no "*": it would be all that can be imported.
+            raise ValueError(
+                'is a list of "module", "package.*" and "module:function"'
+            )
+        if ":" in pattern and pattern.endswith("*"):
+            raise ValueError(f'has "{pattern}"; write "{module}" for all')
+    return patterns
+
+
 def as_durability(value: Any) -> str:
     """``full`` or ``relaxed``."""
     if value not in DURABILITIES:

@@ -313,11 +313,14 @@ class Link:
         return True
 
 
+_LISTS = ("command", "match", "allow")
+
+
 def config_of(fields: dict[str, Any]) -> Config:
     """Rebuild the Config a daemon sent with dataclasses.asdict."""
     handlers = {}
     for name, keys in fields["handlers"].items():
-        lists = {key: tuple(keys[key]) for key in ("command", "match")}
+        lists = {key: tuple(keys[key]) for key in _LISTS}
         env = tuple((key, value) for key, value in keys["env"])
         handlers[name] = Handler(**{**keys, **lists, "env": env})
     tasks = tuple(fields["tasks"])

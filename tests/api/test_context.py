@@ -45,7 +45,7 @@ def test_a_checkpoint_outlives_the_run(
     assert job.record["value"] == [2, 3], job.record
     assert job.kinds == [("error", None), ("lost", None), ("ok", None)]
     assert job.record["checkpoint"] is None
-    assert not spool.listed("deferred")
+    wait_until(lambda: not spool.listed("deferred"))
     assert_sound(spool)
 
 
@@ -54,7 +54,7 @@ def test_a_checkpoint_leaves_nothing(spool: SpoolDir, serve: Start) -> None:
     serve()
     job = settled(spool, jobs.keeps_and_says_nothing.submit().id)
     assert job.state == "done"
-    assert not spool.listed("deferred")
+    wait_until(lambda: not spool.listed("deferred"))
     assert_sound(spool)
 
 
@@ -73,7 +73,7 @@ def test_a_job_given_back_keeps_its_checkpoint(
     serve()
     job = settled(spool, job_id)
     assert (job.state, job.name.runs) == ("done", 1)
-    assert not spool.listed("deferred")
+    wait_until(lambda: not spool.listed("deferred"))
     assert_sound(spool)
 
 

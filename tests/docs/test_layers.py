@@ -33,7 +33,8 @@ LAYERS = {
        " workermain foster leftover arrivals dispatch control"
        " sweep notify crew report tour ledger health room rescue stale upkeep"
        " rejects workdirs stop doorbell running feed usage journal"
-       " outbox waiting handle context options tasks tasklist taskload looper"
+       " outbox waiting handle context options prepare tasks"
+       " tasklist taskload looper raised calls executor"
        " joblog"
        " __init__",
     6: "daemon serve",
