@@ -29,25 +29,19 @@ class Loaded:
         wants_job: whether it is given a JobContext.
     """
 
-    def __init__(self, handler: Handler) -> None:
+    def __init__(self, handler: Handler, target: Any = None) -> None:
         """
         Import the handler's module and find its function.
+
+        Args:
+            target: the function, if it is at hand.
 
         Raises:
             LoadError: there is no such module or function, or importing it
                 raised.
         """
-        assert handler.python is not None
-        module_name, _, path = handler.python.partition(":")
-        try:
-            target: Any = importlib.import_module(module_name)
-            for part in path.split("."):
-                target = getattr(target, part)
-        except Exception as error:  # user code may raise anything
-            raise LoadError(
-                f"cannot load {handler.python}: "
-                f"{type(error).__name__}: {error}"
-            ) from error
+        if target is None:
+            target = _import(handler.python or "")
         if isinstance(target, Task):
             target = target.function
         if not callable(target):
@@ -74,6 +68,19 @@ class Loaded:
         if self.wants_job:
             return self._function(context())
         return self._function(context().file)
+
+
+def _import(reference: str) -> Any:
+    module_name, _, path = reference.partition(":")
+    try:
+        target: Any = importlib.import_module(module_name)
+        for part in path.split("."):
+            target = getattr(target, part)
+    except Exception as error:  # user code may raise anything
+        raise LoadError(
+            f"cannot load {reference}: {type(error).__name__}: {error}"
+        ) from error
+    return target
 
 
 def _first_parameter(target: Callable[..., Any]) -> str | None:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:  # for real when the first job is submitted
 
         def lose(self, job_id: str) -> None: ...
 
+        def close(self) -> None: ...
+
 #: By path; waiting.py puts them there.
 watchers: dict[str, Expecter] = {}
 

@@ -35,7 +35,7 @@ LAYERS = {
        " rejects workdirs stop doorbell running feed usage journal"
        " outbox waiting handle context options prepare tasks"
        " tasklist taskload looper raised calls executor"
-       " joblog"
+       " joblog station pytest_plugin"
        " __init__",
     6: "daemon serve",
     7: "cli",
@@ -44,6 +44,7 @@ LAYERS = {
 #: The one module that may import a third-party package.
 HOMES = {
     "watchdog": "watch", "filelock": "lock", "click": "cli", "rich": "cli",
+    "pytest": "pytest_plugin",
 }
 
 #: What only fsops.py may call: what moves, removes or flushes a file.
