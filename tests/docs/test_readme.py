@@ -194,6 +194,29 @@ def test_configuration() -> None:
     assert set(config.parse(text).handlers) == {"mail", "thumbnail"}
 
 
+def test_tasks(tmp_path: pathlib.Path) -> None:
+    """The tasks in the README are submitted, run and waited for."""
+    module, program = _blocks("Tasks and futures", "python")
+    (text,) = _blocks("Tasks and futures", "toml")
+    (tmp_path / "myjobs.py").write_text(module)
+    (tmp_path / "program.py").write_text(program)
+    (tmp_path / "spool.toml").write_text(text)
+    output = _run(["sh", "-c", """
+        spoolctl init queue && cp spool.toml queue/ &&
+        export SPOOL_DIR="$PWD/queue" PYTHONPATH="$PWD" &&
+        spoold queue 2>log & daemon=$!
+        until grep -q ready log; do sleep 0.1; done
+        SPOOL_DIR="$PWD/queue" python3 program.py; status=$?
+        kill $daemon; wait; cat log; exit $status
+    """], tmp_path)
+    first, second, third = [
+        line for line in output.splitlines()
+        if line.endswith(" 42") or line == "5050" or line.startswith("[")
+    ]
+    assert first.split()[1] == "42"
+    assert (second, third) == ("5050", "[2, 4.5]")
+
+
 def test_exit_statuses() -> None:
     """The README has what becomes of a job for every exit status."""
     meanings = {
