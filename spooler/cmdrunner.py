@@ -11,8 +11,10 @@ import dataclasses
 import errno
 import os
 import selectors
+import shutil
 import signal
 import time
+from collections.abc import Callable
 from typing import Any
 
 from spooler import command, fsops, leftover, settle, units
@@ -53,6 +55,7 @@ class Runner:
         self._link = link
         self._running: dict[int, Running] = {}
         self._work = WorkDirs(link.spool.private_fd, link.owner)
+        self._programs: dict[str, str] = {}
         self._unfiled: list[tuple[Running, Outcome]] = []
         self._next_output_check = 0.0
 
@@ -147,8 +150,9 @@ class Runner:
         )
         environ = command.environ(task, file, work_path)
         self._work.enter(work)
-        return os.posix_spawnp(
-            argv[0], argv, environ, setsid=True, setsigdef=_RESET_SIGNALS,
+        program, spawn = self._program(argv[0])
+        return spawn(
+            program, argv, environ, setsid=True, setsigdef=_RESET_SIGNALS,
             setsigmask=(),
             file_actions=[
                 (os.POSIX_SPAWN_DUP2, stdin_fd, 0),
@@ -156,6 +160,17 @@ class Runner:
                 (os.POSIX_SPAWN_DUP2, output_fds[1], 2),
             ],
         )
+
+    def _program(self, word: str) -> tuple[str, Callable[..., int]]:
+        """The path of a command, looked for once, and how to start it."""
+        found = self._programs.get(word)
+        if found is None or not os.access(found, os.X_OK):
+            found = shutil.which(word)
+            if found is None:
+                # It knows why not.
+                return word, os.posix_spawnp
+            self._programs[word] = found
+        return found, os.posix_spawn
 
     def adopt(self, told: dict[str, Any]) -> None:
         """Settle a command that outlived the runner that started it."""

@@ -60,6 +60,10 @@ class SubmitUnknown(SpoolError):
         self.job_id = job_id
 
 
+class NotFound(Exception):
+    """No job, or no single job, is meant by what a person typed."""
+
+
 class BadJob(Exception):
     """The job itself is at fault; it goes to ``failed/`` with this text."""
 

@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 
 from spooler import names
+from spooler.errors import NotFound
 from spooler.spool import Spool
 from spooler.states import FLOW, State
 from spooler.text import inert
@@ -24,10 +25,6 @@ _UNRANKED = f"{9 - names.DEFAULT_PRIORITY}.~"
 _ranked = re.compile(
     rf"[0-9]\.[{names.DIGITS}]{{{names.ID_CHARS}}}[,.]"
 ).match
-
-
-class NotFound(Exception):
-    """No job, or no single job, is meant by what a person typed."""
 
 
 def entries(spool: Spool, state: State) -> Iterator[str]:

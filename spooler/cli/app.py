@@ -15,9 +15,9 @@ from spooler.errors import (
     EX_NOPERM,
     EX_NOSUCH,
     EX_USAGE,
+    NotFound,
     SpoolError,
 )
-from spooler.listing import NotFound
 from spooler.place import spool_path
 
 #: Every verb, in the order of --help; each is a module of this package.
