@@ -261,7 +261,8 @@ def test_exit_statuses(spool: SpoolDir, spoold: Start) -> None:
             assert found.reason == "SIGKILL"
         elif name != "0.x":
             assert found.reason == f"because of {name}"
-    assert spool.listed("deferred") == []
+    # What earlier runs left there goes behind the last verdict.
+    wait_until(lambda: spool.listed("deferred") == [])
 
 
 def test_a_deferring_exit_costs_no_attempt(
