@@ -32,19 +32,14 @@ PRIVATE_DIRECTORIES = ("locks", "work", PAUSED)
 
 _FIVE_BITS = bytes(ord(names.DIGITS[byte & 31]) for byte in range(256))
 _TOKENS_AT_ONCE = 64
-_tokens: list[str] = []
 
 
-def mint_token() -> str:
-    """65 random bits, the proof of a claim."""
-    if not _tokens:
-        size = names.TOKEN_CHARS
-        drawn = os.urandom(size * _TOKENS_AT_ONCE).translate(_FIVE_BITS)
-        text = drawn.decode("ascii")
-        _tokens.extend(
-            text[at:at + size] for at in range(0, len(text), size)
-        )
-    return _tokens.pop()
+def mint_tokens() -> list[str]:
+    """Each 65 random bits, the proof of a claim."""
+    size = names.TOKEN_CHARS
+    drawn = os.urandom(size * _TOKENS_AT_ONCE).translate(_FIVE_BITS)
+    text = drawn.decode("ascii")
+    return [text[at:at + size] for at in range(0, len(text), size)]
 
 
 def mint_twin() -> str:
@@ -78,6 +73,7 @@ class Spool:
         self.path = os.path.abspath(path)
         self.fds: dict[State, int] = {}
         self._opened: list[int] = []
+        self._tokens: list[str] = []
         try:
             self.root_fd = self._open(".", None)
             self._device = os.fstat(self.root_fd).st_dev
@@ -215,19 +211,22 @@ class Spool:
         """
         if len(owner) != names.OWNER_CHARS or owner.strip(names.DIGITS):
             raise ValueError(f"not an owner: {owner!r}")
+        if not self._tokens:
+            self._tokens = mint_tokens()
+        claim = owner + self._tokens.pop()
         head, _, tail = incoming.partition(",")
         if (
             tail and len(head) == names.STEM_CHARS and head[1] == "."
             and head[0] in "0123456789" and names.is_id(head[2:])
         ):
             # The common case, a job's first run, without taking it apart.
-            active = f"{head}.a1.c{owner}{mint_token()},{tail}"
+            active = f"{head}.a1.c{claim},{tail}"
         else:
             name = names.parse(incoming)
             if name is None:
                 raise ValueError(f"not a job name: {incoming!r}")
             name = name.waiting(min(name.runs + 1, names.MAX_RUNS))
-            name.claim = owner + mint_token()
+            name.claim = claim
             active = str(name)
         # No fsync: a claim lost in a power cut runs the job again, which
         # at-least-once allows.  So does a verdict lost in one.

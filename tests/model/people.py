@@ -266,8 +266,14 @@ class People(World):
         """Run a final job anew, as spoolctl does."""
 
         def move(state: State, entry: str) -> None:
+            job = self.ledger.places.get((state, entry))
             self._forget(state, entry)
-            self.spool.requeue(state, entry)
+            try:
+                self.spool.requeue(state, entry)
+            except BaseException:
+                if job is not None:
+                    job.bare = True  # a link was made, and taken back
+                raise
 
         self._steer(number, FINAL, move, plan)
 
