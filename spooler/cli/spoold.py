@@ -3,6 +3,7 @@
 
 import json
 import logging
+import signal
 import sys
 import time
 
@@ -92,7 +93,12 @@ def spoold(
         if check:
             sys.exit(_check(load()))
         set_up_logging(log_format, verbose)
-        sys.exit(serve(spool, load, drain))
+        status = serve(spool, load, drain)
+        # Python gives up its handlers before the process has ended: a hurry
+        # that comes late must not look like a failure.
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+        sys.exit(status)
     except SpoolError as error:
         status = error.status
         click.echo(f"spoold: {error}", err=True)
