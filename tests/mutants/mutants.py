@@ -117,8 +117,8 @@ MUTANTS = (
     ),
     Mutant(
         "attempts are counted after the run", "spool",
-        'active = f"{head}.a1.c{owner}',
-        'active = f"{head}.c{owner}',
+        'active = f"{head}.a1.c{claim}',
+        'active = f"{head}.c{claim}',
         _SPOOL + "test_a_claim_is_counted_and_unguessable",
     ),
     Mutant(
