@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Fixtures: a real spool and a real spoold."""
 
+import os
 import contextlib
 import pathlib
 from collections.abc import Callable, Iterator
@@ -39,3 +40,14 @@ def spoold(
             return daemon
 
         yield start
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """With SPOOL_FEW_SKIPS a run that mostly skips has failed."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None or not os.environ.get("SPOOL_FEW_SKIPS"):
+        return
+    skipped = len(reporter.stats.get("skipped", ()))
+    if skipped > len(reporter.stats.get("passed", ())):
+        reporter.write_line(f"{skipped} skipped: more than passed")
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
