@@ -108,8 +108,7 @@ def test_a_full_disk(
     for path in ballast:
         with contextlib.suppress(FileNotFoundError):
             path.unlink()
-    # btrfs gives room back with its next commit, up to 30 s from now.
-    subprocess.run(["sync", "-f", str(spool.path)], check=True)
+    machine.sync_tree(str(spool.path))
     for name in unpublished:
         wait_until(lambda: published(spool, name))
     finish(spool, confirmed, 8 + len(waiting))
