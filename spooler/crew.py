@@ -27,7 +27,9 @@ log = logging.getLogger(__name__)
 
 _KILL_AFTER_S = 0.5
 _LINGER_S = 1.0  #: that a worker may live on after it hung up
-_DEAF_S = 5.0  #: that it may do nothing about the jobs it was given
+#: That it may do nothing about the jobs it was given; a runner, which also
+#: files verdicts meanwhile, has longer.
+_DEAF_S = {"python": 5.0, "command": 15.0}
 #: What comes of reports that no worker of ours writes.
 _NONSENSE = (
     ValueError, TypeError, LookupError, AttributeError, ArithmeticError,
@@ -110,6 +112,7 @@ class Crew:
                 return None
             for report in reports:
                 self._book(worker, report)
+            worker.idle_since = None
         except _NONSENSE as error:
             log.error("worker %s: %s; ended", worker.owner, inert(str(error)))
             worker.kill("nonsense")
@@ -341,7 +344,7 @@ class Crew:
 
     def check_limits(self) -> bool:
         """
-        End Python workers whose job is over its hard limit.
+        End workers that do nothing, or whose job is over its hard limit.
 
         Returns:
             Whether any worker is busy, so that it must be looked at again.
@@ -352,12 +355,12 @@ class Crew:
             worker.flush()  # what its socket had no room for
             if worker.gone_at is not None and now > worker.gone_at + _LINGER_S:
                 worker.kill("gone")
-            if worker.kind != "python" or not worker.outstanding:
+            if len(worker.outstanding) == len(worker.started):
                 worker.idle_since = None
                 continue
             busy = True
             doing = worker.board.read()
-            if doing is None:
+            if doing is None:  # of a runner it always is
                 self._check_idle(worker, now)
                 continue
             worker.idle_since = None
@@ -368,7 +371,10 @@ class Crew:
     def _check_idle(self, worker: Worker, now: float) -> None:
         if worker.idle_since is None:
             worker.idle_since = now
-        elif now > worker.idle_since + _DEAF_S:
+        elif (
+            now > worker.idle_since + _DEAF_S[worker.kind]
+            and worker.killed_for is None
+        ):
             log.error("worker %s: %s; ended", worker.owner, "takes no jobs")
             worker.kill("gone")
 

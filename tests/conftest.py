@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: MIT
 """Fixtures: a real spool and a real spoold."""
 
-import os
 import contextlib
+import os
 import pathlib
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -14,6 +16,19 @@ from support import Spoold, SpoolDir
 def spool(tmp_path: pathlib.Path) -> SpoolDir:
     """Make a real, empty spool with a configuration without handlers."""
     return SpoolDir(tmp_path / "spool")
+
+
+@pytest.fixture
+def big(tmp_path: pathlib.Path) -> Iterator[SpoolDir]:
+    """Make a spool for very many files, in memory if there is one."""
+    if not os.access("/dev/shm", os.W_OK):
+        yield SpoolDir(tmp_path / "big")
+        return
+    base = pathlib.Path(tempfile.mkdtemp(prefix="spool-big.", dir="/dev/shm"))
+    try:
+        yield SpoolDir(base / "spool")
+    finally:
+        shutil.rmtree(base)
 
 
 @pytest.fixture

@@ -33,6 +33,18 @@ def about(job: JobContext, *args: Any) -> dict[str, Any]:
     }
 
 
+def mark(job: JobContext, path: str) -> None:
+    """Write a line about this run: id, attempt, wall clock."""
+    with open(path, "a", encoding="ascii") as stream:
+        stream.write(f"{job.id} {job.attempt} {time.time_ns()}\n")
+    time.sleep(0.02)
+
+
+def spin(job: JobContext) -> int:
+    """Keep a processor busy for a moment."""
+    return sum(range(1_000_000))
+
+
 def words(path: str) -> int:
     """Count the words of a payload."""
     return len(pathlib.Path(path).read_bytes().split())

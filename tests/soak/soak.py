@@ -2,11 +2,13 @@
 """
 Kill everything, all the time, and see that the books balance.
 
-    PYTHONPATH=tests python -m soak.soak --seconds N [--seed S] [--dir D]
+    PYTHONPATH=tests python -m soak.soak --seconds N [--every S] [--seed S]
+        [--dir D]
 
-Producers submit in every way there is, an operator steers, and every second
-one process of ours is killed; a supervisor starts spoold again.  In the last
-third spoold itself lives on, and must be as slim at its end as a new one.
+Producers submit in every way there is, an operator steers, and every second,
+or every S, one process of ours is killed; a supervisor starts spoold again.
+In the last third spoold itself lives on, and must be as slim at its end as a
+new one.
 """
 
 import argparse
@@ -43,12 +45,13 @@ class Soak:
     """One soak."""
 
     def __init__(
-        self, path: pathlib.Path, seconds: float, seed: str
+        self, path: pathlib.Path, seconds: float, seed: str, every: float
     ) -> None:
         self.house = House(path)
         self.operator = Operator(self.house, f"{seed}/operator")
         self.counts = Counts()
         self._seconds = seconds
+        self._every = every
         self._seed = seed
         self._dice = random.Random(f"{seed}/killer")
         self._producers: dict[str, subprocess.Popen[bytes]] = {}
@@ -85,7 +88,7 @@ class Soak:
         try:
             while self._elapsed() < self._seconds:
                 self._keep_producers()
-                self._over.wait(0.5 + self._dice.random())
+                self._over.wait(self._every * (0.5 + self._dice.random()))
                 self._strike()
         finally:
             self._over.set()
@@ -196,21 +199,24 @@ class Soak:
             )
 
 
-def soak(path: pathlib.Path, seconds: float, seed: str) -> Counts:
-    """Soak for so long below *path*."""
-    return Soak(path, seconds, seed).run()
+def soak(
+    path: pathlib.Path, seconds: float, seed: str, every: float = 1.0
+) -> Counts:
+    """Soak for so long below *path*, with a strike every so many seconds."""
+    return Soak(path, seconds, seed, every).run()
 
 
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="soak")
     parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("--every", type=float, default=1.0)
     parser.add_argument("--seed", default=str(time.time_ns()))
     parser.add_argument("--dir", type=pathlib.Path)
     typed = parser.parse_args()
     path = typed.dir or pathlib.Path(tempfile.mkdtemp(prefix="spool-soak."))
     path.mkdir(parents=True, exist_ok=True)
-    counts = soak(path, typed.seconds, typed.seed)
+    counts = soak(path, typed.seconds, typed.seed, typed.every)
     print(counts.report())
     if counts.wrong:
         print(f"seed {typed.seed}; the spool is kept in {path}")
