@@ -10,6 +10,8 @@ import time
 
 #: Less is not worth a rename; adjustments that keep a clock right slew it.
 _JUMP_NS = 200_000_000
+#: How long a clock must have gone ahead before age is told by it.
+_BELIEVE_NS = 3600 * 10**9
 
 
 def steady_ns() -> int:
@@ -45,3 +47,25 @@ class JumpMeter:
         """What to add to a moment told when base_ns() was *base*; or 0."""
         off = self._offset - base
         return 0 if abs(off) < _JUMP_NS else off
+
+
+class PatientClock:
+    """The wall clock, of which a leap ahead is believed after an hour."""
+
+    def __init__(self, wall_ns: int, steady: int) -> None:
+        """Begin with both clocks as they are now, in ns."""
+        self._offset = wall_ns - steady
+        self._ahead_since: int | None = None
+
+    def now_ns(self, wall_ns: int, steady: int) -> int:
+        """The wall clock, without a leap that is not believed yet."""
+        ahead = wall_ns - steady - self._offset
+        if ahead < _JUMP_NS:
+            self._offset += ahead
+            self._ahead_since = None
+        elif self._ahead_since is None:
+            self._ahead_since = steady
+        elif steady - self._ahead_since >= _BELIEVE_NS:
+            self._offset += ahead
+            self._ahead_since = None
+        return steady + self._offset

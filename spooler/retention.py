@@ -2,10 +2,10 @@
 """
 Purge finished jobs that are older, more or larger than is to be kept.
 
-Age is the time since a job's verdict.  A pass over a directory is made in
-slices.  The oldest go first, as far as counts by age tell: jobs whose ages
-differ by less than a fiftieth may go in any order, and so memory does not
-grow with the number of jobs.
+Age is the time since a job's verdict; a clock that leaps ahead makes nothing
+old at once.  A pass over a directory is made in slices.  The oldest go first,
+as far as counts by age tell: jobs whose ages differ by less than a fiftieth
+may go in any order, and so memory does not grow with the number of jobs.
 """
 
 import collections
@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 
 from spooler import fsops, names, settle
+from spooler.clock import PatientClock, steady_ns
 from spooler.config import Keep
 from spooler.spool import Spool
 from spooler.states import State
@@ -73,6 +74,7 @@ class Retention:
         self._spool = spool
         self._state = state
         self.purged = 0
+        self._clock = PatientClock(time.time_ns(), steady_ns())
         self.use(keep)
 
     def use(self, keep: Keep) -> None:
@@ -106,10 +108,13 @@ class Retention:
             self._next_at = time.monotonic() + _EVERY_S
             raise
 
+    def _now_ns(self) -> int:
+        return self._clock.now_ns(time.time_ns(), steady_ns())
+
     def _whole_pass(self) -> Iterator[None]:
         started = time.monotonic()
         changed_ns = self._spool.in_place(self._state).st_mtime_ns
-        if changed_ns != self._seen_ns or time.time_ns() >= self._ripe_ns:
+        if changed_ns != self._seen_ns or self._now_ns() >= self._ripe_ns:
             classes: dict[int, _Class] = collections.defaultdict(_Class)
             yield from self._by_age(classes)
             excess = self._excess(classes)
@@ -130,7 +135,7 @@ class Retention:
             except FileNotFoundError:
                 continue
             # A rename sets it, so it is the moment of the verdict.
-            age_ns = time.time_ns() - status.st_ctime_ns
+            age_ns = self._now_ns() - status.st_ctime_ns
             yield entry.name, age_ns, status.st_blocks * _BLOCK_BYTES
             if time.monotonic() > until:
                 yield None
@@ -139,7 +144,7 @@ class Retention:
     def _by_age(self, classes: dict[int, _Class]) -> Iterator[None]:
         """Purge what is too old; take stock of the rest."""
         limit_ns = round((self._keep.age_s or 0.0) * NS)
-        self._ripe_ns = time.time_ns() + 365 * 86400 * NS
+        self._ripe_ns = self._now_ns() + 365 * 86400 * NS
         for found in self._walk():
             if found is None:
                 yield
@@ -150,7 +155,7 @@ class Retention:
                 if age_ns > limit_ns:
                     self._purge(entry, name)
                     continue
-                ripe_ns = time.time_ns() + limit_ns - age_ns
+                ripe_ns = self._now_ns() + limit_ns - age_ns
                 self._ripe_ns = min(self._ripe_ns, ripe_ns)
             of_age = classes[_class_of(age_ns)]
             of_age.jobs += name is not None
