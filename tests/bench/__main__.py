@@ -5,7 +5,8 @@ Measure spooler, each figure beside its floor or its peers in one run.
     PYTHONPATH=tests python -m bench WORKLOAD... [--size smoke|short|long]
 
 Nothing is asserted and nothing is installed.  WORKLOAD is one of those below,
-"all" of them, or "peers": which are here, and how the others are installed.
+"all" of them, "peers": which are here, and how the others are installed, or
+"trend": the figures of all releases.
 """
 
 import argparse
@@ -27,6 +28,7 @@ from bench import (
     plot,
     start,
     submits,
+    trend,
 )
 from bench.scene import SIZES, Setting
 from crash import machine
@@ -64,7 +66,7 @@ def _parse() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("workload", nargs="+", metavar="WORKLOAD",
-                        choices=[*WORKLOADS, "all", "peers"])
+                        choices=[*WORKLOADS, "all", "peers", "trend"])
     parser.add_argument("--size", choices=SIZES, default="short")
     parser.add_argument("--rounds", type=int, help="default: 1, 5, 5 by size")
     parser.add_argument("--workers", type=int, default=2)
@@ -115,6 +117,9 @@ def main() -> None:
 
 
 def _run(args: argparse.Namespace) -> None:
+    if "trend" in args.workload:
+        trend.trend()
+        return
     setting = Setting.of(args)
     if "peers" in args.workload:
         show_peers(setting)
