@@ -10,15 +10,14 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from spooler import fsops, leftover, names, recover, running, settle
+from spooler import leftover, names, running
+from spooler.deaths import Deaths, drop_output
 from spooler.dispatch import Dispatcher
 from spooler.foster import Child, Foster, reap_orphans
 from spooler.health import Health
 from spooler.labels import about, id_of
 from spooler.ledger import Ledger
 from spooler.pool import Pool, Worker, describe_exit
-from spooler.route import Router
-from spooler.settle import Outcome
 from spooler.spool import Spool
 from spooler.states import State
 from spooler.text import inert
@@ -28,21 +27,12 @@ log = logging.getLogger(__name__)
 _KILL_AFTER_S = 0.5
 _LINGER_S = 1.0  #: that a worker may live on after it hung up
 #: That it may do nothing about the jobs it was given; a runner, which also
-#: files verdicts meanwhile, has longer.
-_DEAF_S = {"python": 5.0, "command": 15.0}
+#: files verdicts and clears directories meanwhile, has longer.
+_DEAF_S = {"python": 5.0, "command": 30.0}
 #: What comes of reports that no worker of ours writes.
 _NONSENSE = (
     ValueError, TypeError, LookupError, AttributeError, ArithmeticError,
 )
-
-#: What a job is told of a worker that we killed.
-_KILLED_FOR = {
-    "killed": "killed by an operator",
-    "timeout":
-        "timed out and did not end when told to; its worker was killed",
-    "gone": "its worker hung up during the run, and was killed",
-    "nonsense": "its worker talked nonsense during the run, and was killed",
-}
 
 
 class Crew:
@@ -67,7 +57,7 @@ class Crew:
         self.refused: dict[str, str] = {}
         self.foster = Foster()
         self.use(dispatcher)
-        self._dead: list[tuple[Worker, int, int]] = []
+        self._deaths = Deaths(spool, pool, ledger)
         self._ended: list[tuple[Child, int]] = []
 
     def use(self, dispatcher: Dispatcher) -> None:
@@ -201,8 +191,7 @@ class Crew:
         micros = 0
         if doing is not None:
             micros = (time.monotonic_ns() - doing[1]) // 1000
-        self._dead.append((worker, code, micros))
-        self._drop_output(worker.owner)
+        self._deaths.add(worker, code, micros)
         for child in list(worker.started.values()):
             if self.foster.adopt(child):
                 log.info(
@@ -210,16 +199,10 @@ class Crew:
                     extra=about(child.hint, State.ACTIVE),
                 )
                 worker.answered(child.hint)
+        for hint in list(worker.filing):
+            self._forget(worker.answered(hint), hint)
         for hint in list(worker.outstanding):
             self._unclaimed(worker, hint)
-
-    def _drop_output(self, stem: str) -> None:
-        """Remove what was written by a run that files no verdict."""
-        for kind in ("out", "err"):
-            try:
-                fsops.unlink(self._spool.fds[State.ACTIVE], f"{stem}.{kind}")
-            except OSError:
-                pass  # recovery tidies
 
     def bury(self) -> None:
         """
@@ -228,43 +211,10 @@ class Crew:
         Raises:
             OSError: the spool is in trouble; the next call goes on.
         """
-        while self._dead:
-            self._lost_jobs(*self._dead[0])
-            self._dead.pop(0)
-
-    def _lost_jobs(self, worker: Worker, code: int, micros: int) -> None:
-        now_ns = time.time_ns()
+        if not len(self._deaths):
+            return
         in_care = [child for child, _ in self._ended] + self.foster.children
-        cared = {child.active for child in in_care}
-        lost = [
-            (active, name) for active, name in recover.orphans(
-                self._spool, lambda owner: owner == worker.owner
-            ) if active not in cared
-        ]
-        if worker.kind == "command":
-            for _, name in lost:  # it died before it could tell of them
-                leftover.end_strays(name.id, self._pids())
-            recover.tidy_work(self._spool, lambda work: (
-                work.startswith(f"{worker.owner}-")
-                and all(child.work != work for child in in_care)
-            ))
-        for active, name in lost:
-            if self.dispatcher.stopped and worker.killed_for is None:
-                self._spool.give_back(active)
-                self._ledger.gave_back(active)
-                continue
-            outcome = Outcome(
-                *_fate(worker), started_ns=now_ns - micros * 1000,
-                micros=micros, status=None,
-                text=_why(worker, code),
-            )
-            settled = recover.lost(
-                self._spool, self._pool.config, active, name, outcome
-            )
-            self._ledger.book(
-                settled.state, active, settled.name, micros, outcome.text,
-                Router(self._pool.config).handler_of(name),
-            )
+        self._deaths.settle(in_care, self._pids(), self.dispatcher.stopped)
 
     def _pids(self) -> set[int]:
         pids = {child.pid for child in self.foster.children}
@@ -289,15 +239,7 @@ class Crew:
         while self._ended and runners:
             child, code = self._ended.pop()
             leftover.end_strays(id_of(child.hint), self._pids())
-            runners[0].outstanding[child.hint] = child.handler
-            counts = runners[0].counts
-            counts[child.handler] = counts.get(child.handler, 0) + 1
-            runners[0].send({"ended": {
-                "hint": child.hint, "active": child.active,
-                "handler": child.handler, "pid": child.pid, "code": code,
-                "work": child.work, "started_ns": child.started_ns,
-                "clock_ns": child.clock_ns, "ended_by": child.ended_by,
-            }})
+            runners[0].give_ended(child, code)
         return bool(self._ended or self.foster.children)
 
     def abandon(self) -> None:
@@ -305,7 +247,7 @@ class Crew:
         for child in self.foster.end_all():
             name = names.parse(child.active)
             if name is not None:
-                self._drop_output(name.stem)
+                drop_output(self._spool, name.stem)
             self._spool.give_back(child.active)
             self._ledger.gave_back(child.hint)
 
@@ -377,19 +319,3 @@ class Crew:
         ):
             log.error("worker %s: %s; ended", worker.owner, "takes no jobs")
             worker.kill("gone")
-
-
-def _fate(worker: Worker) -> tuple[str, str]:
-    if worker.killed_for == "killed":
-        return settle.FAIL, "killed"
-    if worker.killed_for == "timeout":
-        return settle.RETRY, "timeout"
-    return settle.RETRY, "lost"
-
-
-def _why(worker: Worker, code: int) -> str:
-    if worker.killed_for is not None:
-        return _KILLED_FOR[worker.killed_for]
-    return f"its worker was {describe_exit(code)} during the run".replace(
-        "was exited", "exited"
-    )

@@ -47,6 +47,8 @@ class Worker:
             handlers, oldest first.
         counts: how many of them, by handler.
         started: of commands: what the runner told of each, by hint.
+        filing: commands of a runner that died, which have ended and whose
+            verdicts it was told to file, by hint.
         retiring: it gets no further jobs.
         killed_for: why we killed it: ``timeout``, ``killed``, ``gone`` or
             ``nonsense``.
@@ -78,6 +80,7 @@ class Worker:
         )
         self.counts: dict[str, int] = {}
         self.started: dict[str, Child] = {}
+        self.filing: dict[str, Child] = {}
         self._unpacker = Unpacker()
         self._unsent = bytearray()
 
@@ -134,12 +137,25 @@ class Worker:
         self.counts[handler] = self.counts.get(handler, 0) + len(hints)
         self.send({"jobs": hints, "handler": handler})
 
+    def give_ended(self, child: Child, code: int) -> None:
+        """Let a runner file how a command of another ended."""
+        self.outstanding[child.hint] = child.handler
+        self.filing[child.hint] = child
+        self.counts[child.handler] = self.counts.get(child.handler, 0) + 1
+        self.send({"ended": {
+            "hint": child.hint, "active": child.active,
+            "handler": child.handler, "pid": child.pid, "code": code,
+            "work": child.work, "started_ns": child.started_ns,
+            "clock_ns": child.clock_ns, "ended_by": child.ended_by,
+        }})
+
     def answered(self, hint: str) -> str | None:
         """Strike off a hint; returns its handler, None if it was not ours."""
         handler = self.outstanding.pop(hint, None)
         if handler is not None:
             self.counts[handler] -= 1
             self.started.pop(hint, None)
+            self.filing.pop(hint, None)
         return handler
 
     def stop(self) -> None:

@@ -324,6 +324,31 @@ def test_a_killed_command_runner_costs_nothing(
         assert whole(spool, name) == 1
 
 
+def test_a_runner_that_dies_as_it_files_for_another_leaves_nothing(
+    spool: SpoolDir, spoold: Start, gate: Gate
+) -> None:
+    """A command that outlived one runner is not lost with the next."""
+    daemon = spoold("--workers", "4")
+    pid = gate.hold("a", "shgate")
+    (first,) = daemon.workers("command")
+    os.kill(first, signal.SIGKILL)
+    spool.drop_job("x", "true")
+    spool.wait("x.job")
+    (second,) = daemon.workers("command")
+    os.kill(second, signal.SIGSTOP)
+    gate.open()
+    wait_until(lambda: not is_alive(pid) and not spool.status()["running"])
+    os.kill(second, signal.SIGKILL)
+    assert whole(spool, "a") == 2
+    assert spool.wait("a.job").kinds == [("lost", None), ("ok", None)]
+    active = spool.path / "active"
+    wait_until(lambda: not [
+        entry for entry in os.listdir(active) if entry.startswith("4.")
+    ], what=spool.tree)
+    assert daemon.stop() == 0
+    assert not os.listdir(spool.path / "run" / "work")
+
+
 @pytest.mark.parametrize("name", ["quick", "slow"])
 def test_a_command_without_runner_keeps_its_limits(
     spool: SpoolDir, spoold: Start, gate: Gate, name: str

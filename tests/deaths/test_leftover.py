@@ -86,7 +86,7 @@ def test_a_deep_work_directory_is_removed(
     assert commands.wait("next.job").name.runs == 1
     assert daemon.workers("command") == [runner], daemon.log
     work = commands.path / "run" / "work"
-    wait_until(lambda: not any(map(os.listdir, work.iterdir())), 5, "empty")
+    wait_until(lambda: not any(map(os.listdir, work.iterdir())), what="empty")
 
 
 def test_spoold_starts_over_a_deep_work_directory(

@@ -31,8 +31,8 @@ LAYERS = {
        " beside pause retention checkpoint ending",
     5: "watch lock handlers pool worker pyrunner cmdrunner command capture"
        " workermain foster leftover arrivals dispatch control"
-       " sweep notify crew report tour ledger health room rescue stale upkeep"
-       " rejects workdirs stop doorbell running feed usage journal"
+       " sweep notify crew deaths report tour ledger health room rescue stale"
+       " upkeep rejects workdirs stop doorbell running feed usage journal"
        " outbox waiting handle context options prepare tasks"
        " tasklist taskload looper raised calls executor"
        " joblog station pytest_plugin"

@@ -157,7 +157,7 @@ def test_a_stopped_worker_is_replaced(
     os.kill(pid, signal.SIGSTOP)
     began = time.monotonic()
     spool.drop_job("after", first, str(tmp_path / "y"))
-    spool.wait("after.job", timeout=60)
+    spool.wait("after.job", timeout=90)
     print(f"scale watchdog: a stopped worker ({kind}) was replaced, and its"
           f" job done, after {time.monotonic() - began:.1f} s")
     assert daemon.log.count("takes no jobs; ended") == 1
