@@ -22,9 +22,16 @@ SPOOLD = str(ROOT / "bin" / "spoold")
 SPOOLCTL = str(ROOT / "bin" / "spoolctl")
 HANDLERS = str(ROOT / "tests" / "daemon")
 STATES = ("incoming", "active", "deferred", "hold", "done", "failed")
+#: Which share of the figures to reach is tried: 1 all, 0 the short form.
+LONG = float(os.environ.get("SPOOL_LONG") or 0)
 TIMEOUT_S = 30.0
 #: A stop must not wait for the jobs a test left running.
 BASE = 'format = 1\nstop_timeout = "1s"\n'
+
+
+def sized(short: int, whole: int) -> int:
+    """The share of *whole* that is to be tried; *short* in the short form."""
+    return max(short, round(whole * LONG))
 
 
 def wait_until(

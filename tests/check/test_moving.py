@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from check.healthy import LIVE, claim
 from check.test_killed import Strike
-from support import SpoolDir
+from support import SpoolDir, sized
 
 from spooler import check, fsops, names, recover, settle
 from spooler.check import Finding
@@ -113,7 +113,7 @@ class Life:
 
 
 ROUND = 16  #: steps until a life begins anew
-GAP_MAX = 20 if os.environ.get("SPOOL_LONG") else 3
+GAP_MAX = sized(3, 20)
 
 
 def look(spool: Spool) -> list[Finding]:

@@ -1,18 +1,17 @@
 # SPDX-License-Identifier: MIT
 """Check beside a spoold that works."""
 
-import os
 from collections import Counter
 from collections.abc import Callable
 
 from check.healthy import findings, opened
-from support import Spoold, SpoolDir, wait_until
+from support import Spoold, SpoolDir, sized, wait_until
 
 from spooler import check
 from spooler.client import Client
 
 Start = Callable[..., Spoold]
-LOOKS = 2000 if os.environ.get("SPOOL_LONG") else 200
+LOOKS = sized(200, 2000)
 CONFIG = """
 rescan = "200ms"
 [handler.square]

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Fixtures: a clock that jumps, and a scene that lives by it."""
 
-import os
 import pathlib
 from collections.abc import Callable, Iterator
 
@@ -9,9 +8,6 @@ import pytest
 from clock.scene import Scene
 from clock.shimmed import Clock, build
 from support import Spoold, SpoolDir
-
-#: The figures of the long form take minutes.
-LONG = os.environ.get("SPOOL_LONG") == "1"
 
 
 @pytest.fixture(scope="session")

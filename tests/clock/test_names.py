@@ -3,11 +3,11 @@
 
 import time
 
-from clock.conftest import LONG
 from clock.scene import Scene
 from clock.shimmed import YEAR_S
+from support import sized
 
-COUNT = 20_000 if LONG else 100
+COUNT = sized(100, 20_000)
 
 
 def test_ids_of_one_client_sort(scene: Scene) -> None:

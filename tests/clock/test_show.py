@@ -5,10 +5,9 @@ import json
 import re
 
 import pytest
-from clock.conftest import LONG
 from clock.scene import Scene
 from clock.shimmed import LAST, Y1970, Y2038, Y2106, YEAR_S
-from support import wait_until
+from support import LONG, wait_until
 
 #: A length of time below nothing; dates and options have other signs.
 NEGATIVE = re.compile(r"(^|[\s(])-[0-9]", re.MULTILINE)

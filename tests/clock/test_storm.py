@@ -7,12 +7,12 @@ import time
 from collections.abc import Callable
 
 import pytest
-from clock.conftest import LONG
 from clock.scene import Scene
 from clock.shimmed import Y1970, Y2038, Y2106, YEAR_S, Clock
 from clock.verdict import Verdict
+from support import LONG, sized
 
-JUMPS, STEP_S = (1000, 0.3) if LONG else (20, 0.35)
+JUMPS, STEP_S = sized(20, 1000), 0.35
 
 _SIZES = (
     1, -1, 2, -3, 60, -60, 3600, -3600, 86400, -86400, YEAR_S, -YEAR_S,
@@ -68,7 +68,7 @@ def test_jumps_make_nothing_early_late_lost_or_doubled(
 def test_a_clock_that_never_gets_on(scene: Scene) -> None:
     """If the clock is set back every second, 200 jobs and retries all run."""
     scene.spoold()
-    for _ in range(400 if LONG else 14):
+    for _ in range(sized(14, 400)):
         scene.again(2, 0.3, count=8)
         scene.fails("fails", 1, count=7)
         time.sleep(0.25)

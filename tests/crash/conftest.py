@@ -1,16 +1,13 @@
 # SPDX-License-Identifier: MIT
 """Short or long, and counts that can be seen."""
 
-import os
 import sys
 from collections.abc import Callable
 
 import pytest
 
 from .verdict import Counts
-
-#: The figures of the long form take hours.
-LONG = os.environ.get("SPOOL_LONG") == "1"
+from support import LONG
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

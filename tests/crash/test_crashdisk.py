@@ -8,10 +8,10 @@ import pytest
 
 from . import crashdisk
 from .blocklog import FLUSH, MARK, WRITE, Entry
-from .conftest import LONG
 from .verdict import Counts
+from support import LONG, sized
 
-STATES, SECONDS = (20000, 1e9) if LONG else (60, 4.0)
+STATES, SECONDS = sized(60, 7000), 1e9 if LONG else 4.0
 COUNT = 12 if LONG else 6
 
 

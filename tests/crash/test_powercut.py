@@ -6,10 +6,10 @@ from collections.abc import Callable
 import pytest
 
 from . import machine, powercut
-from .conftest import LONG
 from .verdict import Counts
+from support import LONG, sized
 
-CUTS, SECONDS = (2000, 1e9) if LONG else (6, 6.0)
+CUTS, SECONDS = sized(6, 2000), 1e9 if LONG else 6.0
 RELAXED_CUTS = 50 if LONG else 10
 
 

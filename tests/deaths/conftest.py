@@ -1,14 +1,11 @@
 # SPDX-License-Identifier: MIT
 """Fixtures: a ward of healthy jobs, shared by the tests of one process."""
 
-import os
 import re
 from collections.abc import Iterator
 
 import pytest
 from deaths.ward import Ward
-
-LONG = bool(os.environ.get("SPOOL_LONG"))
 
 
 class Wards:

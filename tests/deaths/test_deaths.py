@@ -2,11 +2,11 @@
 """A job's death is its own, whichever way it dies."""
 
 import pytest
-from deaths.conftest import LONG
 from deaths.table import DEATHS, Death
 from deaths.ward import Ward
+from support import LONG, sized
 
-TIMES = 12 if LONG else 1
+TIMES = sized(1, 120)
 
 
 @pytest.mark.timeout(0 if LONG else 120)

@@ -6,9 +6,8 @@ import signal
 from collections.abc import Callable
 
 import pytest
-from deaths.conftest import LONG
 from deaths.table import Death, command, environment, python
-from support import Spoold, SpoolDir
+from support import LONG, Spoold, SpoolDir
 
 Start = Callable[..., Spoold]
 ATTEMPTS = 10 if LONG else 3

@@ -1,12 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Short and long forms, and counts that can be seen."""
 
-import os
 
 import pytest
-
-#: The figures of the long form take minutes.
-LONG = os.environ.get("SPOOL_LONG") == "1"
 
 
 def pytest_terminal_summary(

@@ -8,11 +8,10 @@ import time
 from collections.abc import Callable
 
 import pytest
-from events.conftest import LONG
 from events.counts import await_done, tell
-from support import Spoold, SpoolDir, wait_until
+from support import LONG, Spoold, SpoolDir, sized, wait_until
 
-COUNT = 200_000 if LONG else 5_000
+COUNT = sized(5_000, 200_000)
 RATE = 600  #: files a second
 
 #: With scans an hour apart, a file that falls between the first scan of a

@@ -8,13 +8,12 @@ import signal
 from collections.abc import Callable
 
 import pytest
-from events.conftest import LONG
 from events.counts import await_done, tell
-from support import Spoold, SpoolDir, document
+from support import LONG, Spoold, SpoolDir, document, sized
 
 from spooler import names
 
-COUNT = 1_000_000 if LONG else 40_000
+COUNT = sized(40_000, 1_000_000)
 _LINKS = 10_000  #: to one file; cheaper than files
 
 CONFIG = """

@@ -21,9 +21,10 @@ from fault.control import (
 )
 from fault.killpoints import Stage, Tally, count
 
+from support import LONG, sized
+
 from spooler import fsops
 
-LONG = bool(os.environ.get("SPOOL_LONG"))
 TARGETS = {"caller": CALLER, "daemon": DAEMON, "all": ALL}
 WHEN = {"before": KILL_BEFORE, "after": KILL_AFTER}
 #: A run differs a little from the next; points beyond the last are tried
@@ -36,7 +37,8 @@ _KILLED = frozenset(("lost",))
 
 def spread(total: int, sample: int, phase: int) -> Iterator[int]:
     """Points 1..total: all in the long form, else evenly spaced ones."""
-    if LONG:
+    sample = sized(sample, total)
+    if LONG >= 1:
         # A little further, or none is ever the last.
         yield from range(1, total + 2 * _BEYOND)
         return
@@ -166,7 +168,7 @@ def again(stage: Stage, when: str, whom: str, rounds: int) -> Tally:
                 f"{tally.kind} at {point} ({stage.control.what})",
                 stage.fired, wrong + place.running(),
             )
-            point += 1 if LONG else 7
+            point += 1 if LONG >= 1 else 7
         tally.add(
             f"{tally.kind}, after all", True,
             stage.finish(place, _KILLED),
@@ -178,11 +180,11 @@ def doubles(stage: Stage, sample: int, phase: int) -> Tally:
     """Kill at one point, then kill recovery at another, then recover."""
     tally = Tally("kill, then kill recovery")
     total = count(stage, "spoold")
-    step = 4 if LONG else 1
+    step = 4 if LONG >= 1 else 1
     firsts = list(spread(total, sample, phase))[::step]
     for index, first in enumerate(firsts):
         seconds = (
-            range(1 + index % step, total, step) if LONG
+            range(1 + index % 4, total, 4) if LONG
             else [1 + (index * 29) % 60]
         )
         for second in seconds:

@@ -4,6 +4,7 @@
 import pytest
 from fault import control, sweeps
 from fault.killpoints import Stage
+from support import sized
 
 KILLS = [
     (when, whom)
@@ -27,7 +28,7 @@ def test_recovery_may_be_killed_again_and_again(
     stage: Stage, when: str, whom: str
 ) -> None:
     """Recovery killed one call later each time gets everything done."""
-    sweeps.again(stage, when, whom, 500 if sweeps.LONG else 8).report()
+    sweeps.again(stage, when, whom, sized(8, 500)).report()
 
 
 @pytest.mark.timeout(7200)

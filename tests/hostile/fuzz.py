@@ -5,8 +5,8 @@ import dataclasses
 import random
 import time
 from collections.abc import Callable, Sequence
+from support import sized
 
-from hostile.users import LONG
 
 _BYTES = b"\0\n\r\t \x1b\x7f\x80\xff,.:;-_~/\\\"'{}[]()<>=#$%09azAZ"
 _TEXTS = (
@@ -123,7 +123,7 @@ def fuzz(
         long_inputs: how many in the long form.
     """
     count = Count(what)
-    for _ in range(long_inputs if LONG else inputs):
+    for _ in range(sized(inputs, long_inputs)):
         data = mutator.next()
         started = time.perf_counter()
         try:

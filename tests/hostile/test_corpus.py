@@ -13,8 +13,7 @@ from hostile import corpus_documents, corpus_files, corpus_names, judge
 from hostile.kinds import BAD, GONE, LEFT, RAN, UNKNOWN, WAITS, Kind
 from hostile.sentinel import Sentinel
 from hostile.stage import Stage, serving, stage
-from hostile.users import LONG
-from support import Spoold, wait_until
+from support import Spoold, sized, wait_until
 
 from spooler import names
 from spooler.client import Client
@@ -38,7 +37,7 @@ python = "hostile.handlers:gate"
 """
 #: How long a good job may wait, on a machine that does other things too.
 GOOD_S = 5.0
-MANY, FEW = 10_000, 10_000 if LONG else 200
+MANY, FEW = 10_000, sized(200, 10_000)
 VICTIMS = "victim done", "victim failed", "victim active"
 ESCAPES = "\x1b[31m\x9b2J\u202e\r\x07".encode() + b"\xff"
 _STATES = {

@@ -8,8 +8,7 @@ import pytest
 from hostile import judge
 from hostile.kinds import note
 from hostile.stage import Stage, serving, stage
-from hostile.users import LONG
-from support import Spoold, peak_rss
+from support import Spoold, peak_rss, sized
 
 from spooler import names
 
@@ -23,7 +22,7 @@ python = "hostile.handlers:note"
 command = ["sleep", "0.02"]
 match = ["*"]
 """
-FILES = 1_000_000 if LONG else 20_000
+FILES = sized(20_000, 1_000_000)
 GOOD = 40
 #: A good job's wait, on a machine that does other things too.
 WAIT_S = 3.0

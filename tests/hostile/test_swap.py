@@ -12,8 +12,7 @@ from hostile import judge
 from hostile.racers import EVIL, Racer, race
 from hostile.sentinel import Sentinel
 from hostile.stage import Stage, serving, stage
-from hostile.users import LONG
-from support import Spoold, wait_until
+from support import LONG, Spoold, sized, wait_until
 
 from spooler.client import Client
 
@@ -25,7 +24,7 @@ durability = "relaxed"
 python = "hostile.handlers:note"
 attempts = 1
 """
-SWAPS = 10_000 if LONG else 700
+SWAPS = sized(700, 100_000)
 RACERS = 2
 
 

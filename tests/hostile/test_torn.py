@@ -7,7 +7,8 @@ import random
 import tempfile
 from collections.abc import Iterator
 
-from hostile.users import LONG
+
+from support import LONG
 
 from spooler import fsops, jobload, jobwrite
 from spooler.errors import BadJob

@@ -23,7 +23,6 @@ from typing import Any
 from support import ROOT
 
 #: The figures of the long form take minutes and hours.
-LONG = os.environ.get("SPOOL_LONG") == "1"
 SERVER_UID = 61000
 HOSTILE_UID = 65534
 #: What spoold imports that is not its own.

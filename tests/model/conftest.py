@@ -1,13 +1,11 @@
 # SPDX-License-Identifier: MIT
 """Short or long, and counts that can be seen."""
 
-import os
 
 import hypothesis
 import pytest
+from support import LONG
 
-#: The figures of the long form take hours.
-LONG = os.environ.get("SPOOL_LONG") == "1"
 
 # The same examples in every run and on every machine.
 hypothesis.settings.register_profile(

@@ -6,10 +6,10 @@ import logging
 import pytest
 from hypothesis import HealthCheck, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
-from model.conftest import LONG
 from model.machine import Spooling
+from support import LONG, sized
 
-EXAMPLES = 5000 if LONG else 40
+EXAMPLES = sized(40, 5000)
 STEPS = 60 if LONG else 40
 
 

@@ -9,13 +9,13 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
-from model.conftest import LONG
 from model.shop import Shop
+from support import sized
 from spooler import layout
 from spooler.config import Handler
 from spooler.pause import EVERY
 
-EXAMPLES = 10_000 if LONG else 300  # a history is 40 ms
+EXAMPLES = sized(300, 100_000)  # a history is 40 ms
 
 #: What happens, in order.  One kind may stand several times: it is likelier.
 KINDS = (

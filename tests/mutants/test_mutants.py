@@ -15,9 +15,9 @@ import sys
 import pytest
 
 from .mutants import MUTANTS, Mutant
+from support import LONG
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-LONG = bool(os.environ.get("SPOOL_LONG"))
 TRIED = [
     mutant for mutant in MUTANTS
     if LONG or mutant.test.startswith("tests/unit/")

@@ -9,11 +9,11 @@ import sys
 from collections.abc import Callable
 
 import pytest
-from support import Spoold, SpoolDir, environment, wait_until
+from support import Spoold, SpoolDir, environment, sized, wait_until
 
 from spooler import names
 
-COUNT = 100_000 if os.environ.get("SPOOL_LONG") == "1" else 2_000
+COUNT = sized(2_000, 1_000_000)
 RACERS = 8
 
 #: Claims every job of a list, beginning somewhere; prints what it won.

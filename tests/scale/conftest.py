@@ -1,11 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Short and long forms, and counts that can be seen."""
 
-import os
 
 import pytest
-
-LONG = os.environ.get("SPOOL_LONG") == "1"
 
 
 def pytest_terminal_summary(

@@ -9,15 +9,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-from scale.conftest import LONG
-from support import Spoold, SpoolDir, wait_until
+from support import Spoold, SpoolDir, sized, wait_until
 
 from spooler.client import Client
 from spooler.errors import SpoolError
 
 Start = Callable[..., Spoold]
 
-CYCLES = 200 if LONG else 12
+CYCLES = sized(12, 200)
 PRODUCERS = 2
 CONFIG = """
 stop_timeout = "20s"

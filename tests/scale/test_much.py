@@ -6,8 +6,7 @@ import os
 import time
 from collections.abc import Callable
 
-from scale.conftest import LONG
-from support import Spoold, SpoolDir, document, peak_rss, wait_until
+from support import LONG, Spoold, SpoolDir, document, peak_rss, wait_until
 
 from spooler import names
 

@@ -14,14 +14,21 @@ import uuid
 from collections.abc import Callable, Iterator
 
 import pytest
-from scale.conftest import LONG
-from support import SPOOLCTL, SPOOLD, Spoold, SpoolDir, environment, wait_until
+from support import (
+    SPOOLCTL,
+    SPOOLD,
+    Spoold,
+    SpoolDir,
+    environment,
+    sized,
+    wait_until,
+)
 
 from spooler.client import Client
 
 Start = Callable[..., Spoold]
 
-BUSY_S = 360.0 if LONG else 10.0
+BUSY_S = sized(10, 3600)
 CONFIG = """
 [handler.mark]
 python = "sample_handlers:mark"

@@ -7,9 +7,10 @@ import time
 
 import pytest
 from soak.soak import soak
+from support import sized
 
 SECONDS = float(os.environ.get(
-    "SPOOL_SOAK_S", 3600 if os.environ.get("SPOOL_LONG") else 20
+    "SPOOL_SOAK_S", sized(20, 3600)
 ))
 
 
