@@ -37,7 +37,6 @@ _KILLED = frozenset(("lost",))
 
 def spread(total: int, sample: int, phase: int) -> Iterator[int]:
     """Points 1..total: all in the long form, else evenly spaced ones."""
-    sample = sized(sample, total)
     if LONG >= 1:
         # A little further, or none is ever the last.
         yield from range(1, total + 2 * _BEYOND)
@@ -77,7 +76,8 @@ def kills(
             wrong += place.running()
             return fired, what, wrong + stage.finish(place, _KILLED)
 
-    _sweep(tally, spread(count(stage, "spoold"), sample, phase), strike)
+    total = count(stage, "spoold")
+    _sweep(tally, spread(total, sized(sample, total), phase), strike)
     return tally
 
 
@@ -181,7 +181,7 @@ def doubles(stage: Stage, sample: int, phase: int) -> Tally:
     tally = Tally("kill, then kill recovery")
     total = count(stage, "spoold")
     step = 4 if LONG >= 1 else 1
-    firsts = list(spread(total, sample, phase))[::step]
+    firsts = list(spread(total, sized(sample, total), phase))[::step]
     for index, first in enumerate(firsts):
         seconds = (
             range(1 + index % 4, total, 4) if LONG
