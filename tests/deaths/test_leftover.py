@@ -79,7 +79,7 @@ def test_a_deep_work_directory_is_removed(
 ) -> None:
     """Directories nested too deep end neither the runner nor its jobs."""
     daemon = spoold()
-    (runner,) = daemon.workers("command")
+    (runner,) = wait_until(lambda: daemon.workers("command"))
     commands.drop_job("bad", "deep")
     assert commands.wait("bad.job", "failed").name.runs == 2
     commands.drop_job("next", "cat", body=b"x")
