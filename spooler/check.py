@@ -4,7 +4,7 @@ The invariants of a spool, numbered as in spool(5), one function each.
 
 Read-only, and true at every instant of a spool at work: what moves while it
 is looked at is looked at again before it is called wrong.  The invariants
-of what lies beside jobs are in ``beside``.
+of what lies beside jobs are in ``beside``, that of keys is in ``tenure``.
 """
 
 import os
@@ -13,7 +13,7 @@ import stat
 import time
 from collections.abc import Callable, Iterator
 
-from spooler import beside, config, fsops, layout, names
+from spooler import beside, config, fsops, layout, names, tenure
 from spooler.configfile import HANDLERS_DIR
 from spooler.errors import ConfigError
 from spooler.finding import Finding, exists, path_of
@@ -52,10 +52,11 @@ def check(
     yield from beside.records(spool)
     yield from legal(spool)
     yield from stale(spool)
+    yield from tenure.held(spool)
 
 
 def modes(spool: Spool) -> Iterator[Finding]:
-    """I1: producers can write to tmp/ and incoming/ alone, and list none."""
+    """I1: producers write to tmp/, incoming/ and keys/ alone, list none."""
     root = os.fstat(spool.root_fd)
     for name in (".", *DIRECTORIES):
         status = fsops.status(spool.root_fd, name)
@@ -282,9 +283,12 @@ def stale(spool: Spool) -> Iterator[Finding]:
             continue
         age = now - status.st_ctime
         if age > STALE_S:
-            rm = "rm -r" if stat.S_ISDIR(status.st_mode) else "rm"
+            todo = "rm it: it was never submitted"
+            if stat.S_ISDIR(status.st_mode):
+                todo = todo.replace("rm", "rm -r")
+            elif tenure.is_submitted(spool, entry.name):
+                todo = "start spoold, which moves it: it is submitted"
             yield Finding(
                 9, path_of(State.TMP, entry.name),
-                f"was left unfinished {format_duration(age)} ago",
-                f"{rm} it: it was never submitted",
+                f"was left unfinished {format_duration(age)} ago", todo,
             )

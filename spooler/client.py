@@ -21,6 +21,8 @@ if TYPE_CHECKING:  # importing them for real would cost every submit 3 ms
     from collections.abc import Callable, Iterable
     from typing import TypeVar
 
+    from spooler.holding import Unique
+
     Answer = TypeVar("Answer")
 
 _ROOM_WAIT_S = 0.05
@@ -126,6 +128,58 @@ class Client:
         finally:
             os.close(fd)
         return name.id
+
+    def submit_unique(
+        self,
+        handler: str,
+        *args: str,
+        key: str,
+        unique: Unique,
+        body: bytes = b"",
+        priority: int = names.DEFAULT_PRIORITY,
+        due_ns: int | None = None,
+        fields: tuple[tuple[str, str], ...] = (),
+        job_id: str | None = None,
+    ) -> tuple[str, bool]:
+        """
+        Submit one job document, unless a job stands for all of its key.
+
+        Args:
+            key: any text; each handler has keys of its own.
+            unique: until when a job stands for its key, see holding.py.
+            others: as for submit.
+
+        Returns:
+            The id of the job that stands for it, and whether that is an
+            earlier one: nothing was submitted then.
+
+        Raises:
+            As submit; SpoolError also if this user may not replace a job.
+        """
+        data = jobwrite.encode(
+            handler, args, body, (("Key", key), *fields)
+        )
+        return self.put_unique(
+            handler, data, priority, due_ns, job_id or self.mint(), key,
+            unique, fresh=job_id is None,
+        )
+
+    def put_unique(
+        self, handler: str, data: bytes, priority: int, due_ns: int | None,
+        job_id: str, key: str, unique: Unique, fresh: bool = True,
+    ) -> tuple[str, bool]:
+        """The same for a document that is written already, as for put."""
+        from spooler import holding, keys  # few producers need them
+
+        why = holding.why_not(unique)
+        if why is not None:
+            raise ValueError(why)
+        name = self._name(handler, priority, due_ns, job_id)
+        name.key = keys.key_of(handler, key)
+        name.resubmitted = not fresh
+        if fresh:
+            self._publisher.insist_on_room()
+        return holding.submit(self._publisher, name, data, unique)
 
     def submit_many(
         self, jobs: Iterable[tuple[str, tuple[str, ...], bytes]]

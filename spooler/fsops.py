@@ -255,6 +255,44 @@ def sync_file_system(fd: int) -> None:
         raise OSError(number, os.strerror(number))
 
 
+def symlink(dir_fd: int, text: str, name: str) -> bool:
+    """Make a link that says *text*; False if the name is taken."""
+    try:
+        os.symlink(text, name, dir_fd=dir_fd)
+    except FileExistsError:
+        return False
+    return True
+
+
+def read_link(dir_fd: int, name: str) -> str | None:
+    """What a link says; None if there is none, or something else."""
+    try:
+        return os.readlink(name, dir_fd=dir_fd)
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.EINVAL):
+            return None
+        raise
+
+
+def lock_dir(dir_fd: int) -> int:
+    """
+    Wait for the lock of a directory, which only who may list it can take.
+
+    Returns:
+        A descriptor; to close it lets the lock go.
+    """
+    fd = open_dir(".", dir_fd)
+    import fcntl  # costs every submit something at the top
+
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+    except OSError as error:
+        if error.errno != errno.EBADF:  # NFS locks no directory
+            os.close(fd)
+            raise
+    return fd
+
+
 def create(dir_fd: int, name: str, mode: int = 0o640) -> int:
     """Create a new file for writing; FileExistsError if the name is taken."""
     return os.open(name, _NEW, mode, dir_fd=dir_fd)

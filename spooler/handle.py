@@ -32,10 +32,13 @@ class Job(Generic[V]):
     Attributes:
         id: never used twice; write it down to attach later.
         spool: absolute path of the spool.
+        existing: it was there before the submit that returned it, whose
+            key it holds: see ``unique`` of Task.options.
     """
 
     def __init__(
-        self, job_id: str, spool: str, expected: bool = False
+        self, job_id: str, spool: str, expected: bool = False,
+        existing: bool = False,
     ) -> None:
         """
         Use attach for a job that is submitted already.
@@ -45,6 +48,7 @@ class Job(Generic[V]):
         """
         self.id = job_id
         self.spool = spool
+        self.existing = existing
         self._ending: Ending | None = None
         self._expected = False
         if expected:

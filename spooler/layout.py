@@ -6,15 +6,15 @@ import grp
 import os
 import stat
 
-from spooler import config, template
+from spooler import config, keys, template
 from spooler.errors import EX_CANTCREAT, EX_USAGE, SpoolError
 from spooler.spool import DIRECTORIES, PRIVATE, PRIVATE_DIRECTORIES
 from spooler.text import inert
 
 #: Where producers write, and submission happens.
-OPEN_DIRECTORIES = ("tmp", "incoming")
+OPEN_DIRECTORIES = ("tmp", "incoming", keys.DIRECTORY)
 
-#: Modes of those two: nobody but the owner; a group; everybody.  Sticky, so
+#: Modes of those: nobody but the owner; a group; everybody.  Sticky, so
 #: that producers cannot touch each other's files; set-gid, so that files
 #: have the spool's group; not readable, so that nobody can list them.
 MODE_OWNER = 0o700

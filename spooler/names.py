@@ -5,7 +5,7 @@ The grammar of job names: all that scheduling needs, without an open.
     NAME  = RANK "." ID *("." FIELD) "," TAIL
     RANK  = one digit, 9 - priority, so that names sort in running order
     ID    = 20 digits of 0-9a-v: 13 for the time of submission in ns, 7 dice
-    FIELD = h HANDLER | a RUNS | b RUNS | d DUE | c OWNER TOKEN
+    FIELD = h HANDLER | a RUNS | b RUNS | d DUE | k KEY | c OWNER TOKEN
           | v VERDICT | r MICROSECONDS | z TWIN | s
     TAIL  = HANDLER ".job", or the name a producer chose, any bytes
 
@@ -26,6 +26,7 @@ OWNER_CHARS = INSTANCE_CHARS + 2  #: daemon instance and worker
 TOKEN_CHARS = 13  #: 65 random bits
 TWIN_CHARS = 3
 DUE_CHARS = 11  #: microseconds
+KEY_CHARS = 20  #: 100 bits of a digest
 NAME_MAX_BYTES = 255
 DROP_MAX_BYTES = 200
 DROP_DOCUMENT_MAX_BYTES = 160  #: leaves room for the handler in the name
@@ -99,6 +100,7 @@ class Name:
         runs: how often it was claimed, this time included.
         requeued: a person sent it back; the runs are those since.
         due_ns: wall clock before which it must not start, or None.
+        key: that it may hold, see keys.py, else "".
         claim: OWNER TOKEN while active, else "".
         verdict: word of the last run's outcome, else "".
         micros: length of the last run in microseconds, or None.
@@ -109,7 +111,7 @@ class Name:
 
     __slots__ = (
         "priority", "id", "tail", "handler", "runs", "requeued", "due_ns",
-        "claim", "verdict", "micros", "twin", "resubmitted",
+        "key", "claim", "verdict", "micros", "twin", "resubmitted",
     )
 
     def __init__(
@@ -126,6 +128,7 @@ class Name:
         twin: str = "",
         resubmitted: bool = False,
         requeued: bool = False,
+        key: str = "",
     ) -> None:
         self.priority = priority
         self.id = id
@@ -134,6 +137,7 @@ class Name:
         self.runs = runs
         self.requeued = requeued
         self.due_ns = due_ns
+        self.key = key
         self.claim = claim
         self.verdict = verdict
         self.micros = micros
@@ -151,6 +155,8 @@ class Name:
         if self.due_ns is not None:
             # Rounded up: never due too early.
             out.append(f".d{b32(-(-self.due_ns // 1000), DUE_CHARS)}")
+        if self.key:
+            out.append(f".k{self.key}")
         if self.claim:
             out.append(f".c{self.claim}")
         if self.verdict:
@@ -200,13 +206,13 @@ class Name:
         """The same job as it lies in ``incoming/``, claimed *runs* times."""
         return Name(
             self.priority, self.id, self.tail, self.handler, runs,
-            twin=self.twin, requeued=self.requeued,
+            twin=self.twin, requeued=self.requeued, key=self.key,
         )
 
     def sent_back(self) -> "Name":
         """The same job as a person sends it back: its runs forgotten."""
         back = self.waiting(0)
-        back.requeued = True
+        back.requeued, back.key = True, ""
         return back
 
     def is_waiting_form(self) -> bool:
@@ -254,6 +260,10 @@ def _set(name: Name, key: str, value: str) -> bool:
         if len(value) != DUE_CHARS or value.strip(DIGITS):
             return False
         name.due_ns = unb32(value) * 1000
+    elif key == "k":
+        if len(value) != KEY_CHARS or value.strip(DIGITS):
+            return False
+        name.key = value
     elif key == "c":
         if len(value) != OWNER_CHARS + TOKEN_CHARS or value.strip(DIGITS):
             return False
@@ -330,6 +340,8 @@ def why_illegal(name: str) -> str | None:
         parsed is not None and parsed.handler is not None
     ):
         limit = DROP_DOCUMENT_MAX_BYTES
+    if parsed is not None and parsed.key:
+        limit = HANDLER_MAX_CHARS + len(DOCUMENT_SUFFIX)  # as minted
     size = len(tail.encode("utf-8", "surrogateescape"))
     if size > limit:
         return f"name of {size} bytes, {limit} is the limit"

@@ -29,9 +29,15 @@ class Options:
         spool: path, or None: as spoolctl chooses.
         priority: 0..9, 9 first.
         durable: survives a power cut once submitted; else a kill -9 only.
+        key: of jobs that are alike, or None.
+        unique: until when one stands for all of its key, as holding.py has
+            it; None: each is submitted.
     """
 
-    __slots__ = ("spool", "priority", "durable", "fields", "_delay", "_at")
+    __slots__ = (
+        "spool", "priority", "durable", "key", "unique", "fields", "_delay",
+        "_at",
+    )
 
     def __init__(
         self,
@@ -45,6 +51,7 @@ class Options:
         attempts: int | None = None,
         key: str | None = None,
         tags: Iterable[str] = (),
+        unique: Duration | None = None,
     ) -> None:
         """Judge them; ValueError says what is wrong."""
         if type(priority) is not int or not 0 <= priority <= 9:
@@ -69,6 +76,10 @@ class Options:
             fields.append(("Attempts", str(attempts)))
         if key is not None:
             fields.append(("Key", key))
+        elif unique is not None:
+            raise ValueError("unique needs a key: which jobs are alike")
+        self.key = key
+        self.unique = None if unique is None else until(unique)
         fields += [("Tag", tag) for tag in tags]
         self.fields = tuple(fields)
 
@@ -77,6 +88,21 @@ class Options:
         if self._delay is not None:
             return now_ns() + round(self._delay * 1e9)
         return self._at
+
+
+def until(unique: Duration) -> str | float:
+    """Until when a job is unique: a word of holding.py, or seconds."""
+    from spooler import holding  # few producers need it
+
+    chosen: str | float
+    if isinstance(unique, str) and not unique[:1].isdigit():
+        chosen = unique
+    else:
+        chosen = seconds(unique)
+    why = holding.why_not(chosen)
+    if why is not None:
+        raise ValueError(why)
+    return chosen
 
 
 def seconds(duration: Duration) -> float:

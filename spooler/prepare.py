@@ -31,11 +31,17 @@ class Call(Generic[V]):
         self.options = options
 
     def submit(self) -> Job[V]:
-        """Submit it; a second time makes a second job."""
+        """Submit it; a second time makes a second job, unless unique."""
         options = self.options
         path = outbox.path_of(options.spool)
         client = outbox.client(path, options.durable)
         job = Job[V](client.mint(), path, expected=True)
+        if options.key is not None and options.unique is not None:
+            stands, is_other = client.put_unique(
+                self.handler, self.data, options.priority, options.due_ns(),
+                job.id, options.key, options.unique,
+            )
+            return Job(stands, path, existing=True) if is_other else job
         client.put(
             self.handler, self.data, options.priority, options.due_ns(),
             job.id,
@@ -48,7 +54,8 @@ def submit_many(calls: Iterable[Call[V]]) -> list[Job[V]]:
     Submit many calls with one flush for all of them.
 
     Args:
-        calls: of any tasks, but all to one spool.
+        calls: of any tasks, but all to one spool.  Unique ones are
+            submitted last, each with a flush of its own.
 
     Raises:
         ValueError: they are for several spools; nothing was submitted.
@@ -58,6 +65,7 @@ def submit_many(calls: Iterable[Call[V]]) -> list[Job[V]]:
     written: list[tuple[str, bytes, int, int | None, str]] = []
     wanted = set()
     last: Options | None = None
+    unique: list[tuple[int, Call[V]]] = []
     for call in calls:
         options = call.options
         if options is not last:
@@ -66,6 +74,9 @@ def submit_many(calls: Iterable[Call[V]]) -> list[Job[V]]:
             wanted.add((path, options.durable))
             client = outbox.client(path, options.durable)
         jobs.append(Job(client.mint(), path, expected=True))
+        if options.unique is not None:
+            unique.append((len(jobs) - 1, call))
+            continue
         written.append((
             call.handler, call.data, options.priority, options.due_ns(),
             jobs[-1].id,
@@ -74,6 +85,8 @@ def submit_many(calls: Iterable[Call[V]]) -> list[Job[V]]:
         raise ValueError("the calls of one batch are for several spools")
     if written:
         client.put_many(written)
+    for number, call in unique:
+        jobs[number] = call.submit()
     return jobs
 
 

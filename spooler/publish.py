@@ -23,6 +23,10 @@ from spooler.errors import (
 )
 from spooler.names import Name
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # for real when a job has a key
+    from spooler.keys import Keys
+
 _PATH_FD = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _COPY_BYTES = 1 << 20
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -42,6 +46,7 @@ class Publisher:
         self.path = path
         self.durable = durable
         self._root = self._tmp = self._incoming = self._incoming_sync = -1
+        self._keys: Keys | None = None
         self._gate: gate.Gate | None = None
         self._gate_stamp: tuple[int, int] | None = None
         try:
@@ -62,10 +67,7 @@ class Publisher:
             if not os.path.isdir(os.path.join(path, name))
         ]
         if len(missing) == 1:
-            raise ConfigError(
-                f"{path}/{missing[0]}: missing directory; 'spoolctl init"
-                f" {path}' makes it again and keeps the rest"
-            )
+            raise _missing(path, missing[0])
         raise SpoolError(
             f"{path}: no spool here; 'spoolctl init {path}' makes one",
             EX_NOSUCH,
@@ -79,6 +81,9 @@ class Publisher:
             if fd >= 0:
                 os.close(fd)
         self._root = self._tmp = self._incoming = self._incoming_sync = -1
+        if self._keys is not None:
+            os.close(self._keys.fd)
+            self._keys = None
 
     def insist_on_room(self) -> None:
         """Raise SpoolClosed if the spool takes no jobs now."""
@@ -117,7 +122,7 @@ class Publisher:
             os.fchmod(fd, 0o640)
             return fd
         except OSError as error:
-            raise _refused(error) from None
+            raise refused(error) from None
 
     def write(self, fd: int, name: Name, data: bytes) -> None:
         """Write all of it, or remove the file and raise."""
@@ -125,7 +130,7 @@ class Publisher:
             fsops.write_all(fd, data)
         except OSError as error:
             fsops.unlink(self._tmp, str(name))
-            raise _refused(error) from None
+            raise refused(error) from None
 
     def copy(self, source: int, fd: int, name: Name) -> None:
         """Write what *source* holds, or remove the file and raise."""
@@ -134,7 +139,7 @@ class Publisher:
                 fsops.write_all(fd, chunk)
         except OSError as error:
             fsops.unlink(self._tmp, str(name))
-            raise _refused(error) from None
+            raise refused(error) from None
 
     def publish(self, fd: int, name: Name, fresh: bool) -> None:
         """
@@ -161,24 +166,87 @@ class Publisher:
             fsops.unlink(self._tmp, text)  # the earlier try did arrive
         except OSError as error:
             fsops.unlink(self._tmp, text)
-            raise _refused(error) from None
+            raise refused(error) from None
+        if self.durable:
+            self._confirm(fd, name)
+
+    def open_keys(self) -> Keys:
+        """
+        Who holds which key.
+
+        Raises:
+            ConfigError: the directory is missing.
+        """
+        if self._keys is None:
+            from spooler import keys  # few producers need it
+
+            try:
+                fd = os.open(keys.DIRECTORY, _PATH_FD, dir_fd=self._root)
+            except (FileNotFoundError, NotADirectoryError):
+                raise _missing(self.path, keys.DIRECTORY) from None
+            self._keys = keys.Keys(fd)
+        return self._keys
+
+    def flush(self, fd: int) -> None:
+        """Flush a file that is not submitted yet, if that is asked for."""
+        if self.durable:
+            try:
+                fsops.sync(fd)
+            except OSError as error:
+                raise refused(error) from None
+
+    def is_at_hand(self, entry: str) -> bool:
+        """
+        Whether a job that holds its key waits where a producer can look.
+
+        Its own producer may have died before it moved it; spoold does so
+        then, and so does who comes next and may.
+        """
+        try:
+            if fsops.rename(self._tmp, entry, self._incoming, entry):
+                return True
+        except OSError:
+            return True  # another user's; or trouble, which we meet soon
+        return fsops.exists(self._incoming, entry)
+
+    def publish_held(self, fd: int, name: Name) -> None:
+        """
+        Move a file into ``incoming/`` that holds its key: it is submitted.
+
+        Raises:
+            SubmitUnknown: it is not confirmed to be on disk.
+        """
+        text = str(name)
+        try:
+            # False if somebody else has moved it.
+            fsops.rename(self._tmp, text, self._incoming, text)
+        except OSError as error:
+            raise _unconfirmed(name, error) from None
         if self.durable:
             self._confirm(fd, name)
 
     def _confirm(self, fd: int, name: Name) -> None:
         """Make the new name durable; the job itself is submitted already."""
         try:
+            if name.key:
+                self._sync_keys()
             # Once more under its new name: btrfs may else show the job in
             # both directories after a power cut.
             fsops.sync(fd)
             self._sync_incoming()
             self._look(name)
         except OSError as error:
-            raise SubmitUnknown(
-                name.id,
-                f"{name.id}: submitted, but not confirmed to be on disk:"
-                f" {error.strerror}; submit again with --id {name.id}",
-            ) from None
+            raise _unconfirmed(name, error) from None
+
+    def _sync_keys(self) -> None:
+        try:
+            fd = fsops.open_dir(".", self.open_keys().fd)
+        except PermissionError:
+            return  # as with incoming/
+        try:
+            fsops.sync(fd)
+        finally:
+            os.close(fd)
 
     def _look(self, name: Name) -> None:
         """
@@ -215,7 +283,7 @@ class Publisher:
             try:
                 fsops.sync_file_system(fd)
             except OSError as error:
-                raise _refused(error) from None
+                raise refused(error) from None
         moved = 0
         try:
             for name in written:
@@ -238,6 +306,21 @@ class Publisher:
             ) from None
 
 
+def _missing(path: str, name: str) -> ConfigError:
+    return ConfigError(
+        f"{path}/{name}: missing directory; 'spoolctl init {path}' makes it"
+        " again and keeps the rest"
+    )
+
+
+def _unconfirmed(name: Name, error: OSError) -> SubmitUnknown:
+    return SubmitUnknown(
+        name.id,
+        f"{name.id}: submitted, but not confirmed to be on disk:"
+        f" {error.strerror}; submit again with --id {name.id}",
+    )
+
+
 def _vanished(name: Name) -> SpoolError:
     return SpoolError(
         f"{name.id}: its file vanished from tmp/; nothing was submitted",
@@ -245,7 +328,8 @@ def _vanished(name: Name) -> SpoolError:
     )
 
 
-def _refused(error: OSError) -> OSError | SpoolError:
+def refused(error: OSError) -> OSError | SpoolError:
+    """What a producer is told of an error before the submission."""
     if error.errno in _FULL:
         return SpoolClosed(
             f"the spool's disk is full ({error.strerror}); nothing was"

@@ -11,7 +11,7 @@ import stat
 import time
 from collections.abc import Iterator
 
-from spooler import check, fsops, layout, names, recover, settle
+from spooler import check, fsops, layout, names, recover, settle, tenure
 from spooler.config import Config
 from spooler.route import Router
 from spooler.spool import DIRECTORIES, Spool, mint_twin
@@ -43,6 +43,7 @@ def repair(
     yield from sidecars(spool)
     yield from orphans(spool, config, is_dead)
     yield from forms(spool)
+    yield from tenure.release(spool)
     yield from stale(spool)
 
 

@@ -12,8 +12,9 @@ import errno
 import os
 from collections.abc import Iterator
 
-from spooler import fsops, names
+from spooler import fsops, keys, names
 from spooler.errors import EX_NOSUCH, ConfigError, SpoolError
+from spooler.keys import Keys
 from spooler.names import Name
 from spooler.states import FLOW, State
 from spooler.text import inert
@@ -22,7 +23,7 @@ PRIVATE = "run"  #: locks, control socket and work directories of spoold
 
 #: Every directory of a spool, as ``init`` makes them.
 DIRECTORIES = ("tmp", "incoming", "active", "deferred", "hold", "done",
-               "failed", PRIVATE)
+               "failed", keys.DIRECTORY, PRIVATE)
 
 
 #: What lies in the private one.
@@ -58,6 +59,7 @@ class Spool:
     Attributes:
         path: as given, made absolute.
         fds: a descriptor per state with a directory.
+        keys: which of them hold keys.
         private_fd: of the daemon's own directory.
     """
 
@@ -79,6 +81,7 @@ class Spool:
             self._device = os.fstat(self.root_fd).st_dev
             for state in (State.TMP, *FLOW):
                 self.fds[state] = self._open(state.value, self.root_fd)
+            self.keys = Keys(self._open(keys.DIRECTORY, self.root_fd))
             self.private_fd = self._open(PRIVATE, self.root_fd)
         except BaseException:
             self.close()
@@ -145,6 +148,7 @@ class Spool:
         """See that every directory still is the spool's; raises likewise."""
         self._in_place(self.root_fd, ".")
         self._in_place(self.private_fd, PRIVATE)
+        self._in_place(self.keys.fd, keys.DIRECTORY)
         for state, fd in self.fds.items():
             self._in_place(fd, state.value)
 
@@ -226,6 +230,7 @@ class Spool:
             if name is None:
                 raise ValueError(f"not a job name: {incoming!r}")
             name = name.waiting(min(name.runs + 1, names.MAX_RUNS))
+            self.keys.begin(name)
             name.claim = claim
             active = str(name)
         # No fsync: a claim lost in a power cut runs the job again, which
@@ -325,7 +330,10 @@ class Spool:
 
     def remove(self, state: State, job: str) -> bool:
         """Delete a job that waits; False if it is gone already."""
-        return fsops.unlink(self.fds[state], job)
+        removed = fsops.unlink(self.fds[state], job)
+        if removed:
+            self.keys.forget(job)
+        return removed
 
     def purge(self, state: State, final: str) -> bool:
         """Delete a done or failed job; False if it is gone already."""
@@ -339,6 +347,7 @@ class Spool:
         gone.  In its last place at once: an empty job must never run.
         """
         final = _final(active, verdict, micros)
+        final.key = ""
         while True:
             try:
                 os.close(fsops.create(self.fds[state], str(final)))
@@ -350,6 +359,7 @@ class Spool:
         self, active: str, state: State, verdict: str, micros: int
     ) -> str | None:
         final = _final(active, verdict, micros)
+        self.keys.end(final)
         return self._move(State.ACTIVE, active, state, final)
 
     def _move(

@@ -147,6 +147,7 @@ class Task(Sender[P, V], Generic[P, V, R]):
         attempts: int | None = None,
         key: str | None = None,
         tags: Iterable[str] = (),
+        unique: Duration | None = None,
     ) -> Sender[P, V]:
         """
         The task, to be submitted in another way.
@@ -160,11 +161,17 @@ class Task(Sender[P, V], Generic[P, V, R]):
             timeout: the longest a run may take; 0: no limit.
             expires: no run begins later than this after the submission.
             attempts: how many runs may fail.
-            key, tags: carried and shown.
+            key: of calls of this task that are alike; acts with unique.
+            tags: carried and shown.
+            unique: submit nothing, and return the job that is there, if one
+                of the same key ``"waiting"``: waits for its first run;
+                ``"done"``: is not done or failed yet; or was submitted
+                within so many seconds, whatever became of it.
+                ``"latest"``: this one takes the place of one that waits.
         """
         return Sender(self, Options(
             spool, priority, durable, delay, at, timeout, expires, attempts,
-            key, tags,
+            key, tags, unique,
         ))
 
     def call_with(

@@ -10,6 +10,7 @@ from spooler.config import Config
 from spooler.retention import Retention
 from spooler.states import State
 from spooler.health import Health
+from spooler.keyring import KeyRing
 from spooler.reserve import Reserve
 from spooler.room import Room
 from spooler.spool import Spool
@@ -37,6 +38,7 @@ class Upkeep:
         self.room = Room(spool, config, instance, arrivals)
         self._reserve = Reserve(spool.private_fd)
         self._stale = StaleFiles(spool)
+        self._keys = KeyRing(spool, config.rescan_s)
         self._retentions = (
             Retention(spool, State.DONE, config.keep_done),
             Retention(spool, State.FAILED, config.keep_failed),
@@ -49,6 +51,7 @@ class Upkeep:
         """Go by *config* from now on."""
         self._every_s = config.rescan_s
         self.room.use(config)
+        self._keys.use(config.rescan_s)
         for retention, keep in zip(
             self._retentions, (config.keep_done, config.keep_failed)
         ):
@@ -85,6 +88,7 @@ class Upkeep:
     def work(self) -> None:
         """Do what is due; raises OSError when the spool is in trouble."""
         self.room.look()
+        self._keys.step()
         self._stale.look()
         for retention in self._retentions:
             retention.step()
@@ -105,4 +109,4 @@ class Upkeep:
             due = retention.wait_s()
             if due is not None:
                 wait = min(wait, due)
-        return min(wait, self._stale.wait_s())
+        return min(wait, self._stale.wait_s(), self._keys.wait_s())

@@ -527,6 +527,7 @@ class Served(Cli):
 #: the interpreter may lie where that user may not look.
 AS_NOBODY = f"""\
 import base64, ctypes, importlib, json, os, sys
+from spooler import holding, options
 from spooler.cli import app, main, quick
 importlib.import_module("spooler.cli." + sys.argv[3])
 os.setgroups([])

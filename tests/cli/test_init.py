@@ -15,7 +15,7 @@ from spooler.template import TEMPLATE
 
 from .harness import SPOOLD, Cli
 
-OPEN = ("tmp", "incoming")
+OPEN = ("tmp", "incoming", "keys")
 PRIVATE = sorted(set(DIRECTORIES) - set(OPEN))
 
 
@@ -59,7 +59,7 @@ def test_anyone_can_submit_if_told_so(
     new = tmp_path / "new"
     cli("init", "--anyone", str(new), umask=umask)
     modes = modes_of(new)
-    assert [modes[name] for name in OPEN] == ["3733", "3733"]
+    assert [modes[name] for name in OPEN] == ["3733"] * 3
     assert {modes[name] for name in PRIVATE} == {"0700"}
     assert mode_of(new) == "0755", "producers must come through"
 
@@ -72,9 +72,9 @@ def test_a_group_can_submit_if_told_so(
     new, group = tmp_path / "new", some_group()
     cli("init", "--group", group, str(new), umask=umask)
     modes = modes_of(new)
-    assert [modes[name] for name in OPEN] == ["3730", "3730"]
+    assert [modes[name] for name in OPEN] == ["3730"] * 3
     assert {modes[name] for name in PRIVATE} == {"0700"}
-    assert [(new / name).group() for name in OPEN] == [group, group]
+    assert [(new / name).group() for name in OPEN] == [group] * 3
     assert mode_of(new) == "0755", "producers must come through"
 
 

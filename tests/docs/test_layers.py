@@ -25,14 +25,15 @@ LAYERS = {
        " route breaker template progress labels place"
        " values",
     2: "fsops",
-    3: "spool layout jobload configfile gate reserve publish clock scale"
+    3: "spool keys layout jobload configfile gate reserve publish clock scale"
        " cgroup",
     4: "settle recover check repair client view listing intake board finding"
-       " beside pause retention checkpoint ending",
+       " beside pause retention checkpoint ending holding tenure",
     5: "watch lock handlers pool worker pyrunner cmdrunner command capture"
        " workermain foster leftover arrivals dispatch control"
-       " sweep notify crew deaths report tour ledger health room rescue stale"
-       " upkeep rejects workdirs stop doorbell running feed usage journal"
+        " sweep notify crew deaths report tour ledger health room rescue stale"
+        " upkeep keyring rejects workdirs stop doorbell running feed usage"
+        " journal"
        " outbox waiting handle context options prepare tasks"
        " tasklist taskload looper raised calls executor"
        " joblog station pytest_plugin"
@@ -49,8 +50,8 @@ HOMES = {
 
 #: What only fsops.py may call: what moves, removes or flushes a file.
 SYSTEM_CALLS = {
-    "rename", "renames", "renameat", "replace", "link", "unlink", "remove",
-    "rmdir", "removedirs", "fsync", "fdatasync", "sync",
+    "rename", "renames", "renameat", "replace", "link", "symlink", "unlink",
+    "remove", "rmdir", "removedirs", "fsync", "fdatasync", "sync",
 }
 
 LINES_MAX = 400

@@ -32,6 +32,7 @@ from spooler import (
     settle,
     spool,
     states,
+    tenure,
     values,
     view,
 )
@@ -444,13 +445,15 @@ def test_invariants() -> None:
     parts = re.split(r"^\.It (I\d+)\n", text, flags=re.M)
     told = dict(zip(parts[1::2], map(mdoc.words, parts[2::2])))
     known = {}
-    for function in (*vars(check).values(), *vars(beside).values()):
+    for function in (
+        *vars(check).values(), *vars(beside).values(), *vars(tenure).values()
+    ):
         found = re.match(r"(I\d+): (.*)", getattr(
             function, "__doc__", None
         ) or "")
         if found:
             known[found[1]] = found[2]
-    assert list(told) == sorted(known)
+    assert list(told) == sorted(known, key=lambda word: int(word[1:]))
     for number, sentence in known.items():
         assert told[number].startswith(sentence), number
 
@@ -484,6 +487,7 @@ def test_grammar() -> None:
     ]
     name = names.Name(
         5, "0" * names.ID_CHARS, "x", handler="h", runs=1, due_ns=1,
+        key="0" * names.KEY_CHARS,
         claim="0" * (names.OWNER_CHARS + names.TOKEN_CHARS), verdict="ok",
         micros=1, twin="0" * names.TWIN_CHARS, resubmitted=True,
     )
@@ -498,6 +502,7 @@ def test_grammar() -> None:
         (names.TIME_CHARS, "such digits for the wall clock in nanoseconds"),
         (names.DICE_CHARS, "random ones"),
         (names.DUE_CHARS, "digits: the wall clock in microseconds"),
+        (names.KEY_CHARS, "digits: the key that it holds"),
         (names.OWNER_CHARS, "digits for the instance"),
         (names.TOKEN_CHARS, "random ones"),
         (names.TWIN_CHARS, "digits that tell apart"),

@@ -179,13 +179,14 @@ def test_parse_refuses(text: str) -> None:
 def test_every_field_is_read() -> None:
     """A name with every field tells each of them."""
     name = names.parse(
-        f"0.{ID}.hmail.a12.d{DUE}.c{CLAIM}.vexit3.r456.z{TWIN}.s,"
+        f"0.{ID}.hmail.a12.d{DUE}.k{ID}.c{CLAIM}.vexit3.r456.z{TWIN}.s,"
         "a,b.job"
     )
     assert name is not None
     assert fields(name) == {
         "priority": 9, "id": ID, "tail": "a,b.job", "handler": "mail",
-        "runs": 12, "due_ns": NOW_NS, "claim": CLAIM, "verdict": "exit3",
+        "runs": 12, "due_ns": NOW_NS, "key": ID, "claim": CLAIM,
+        "verdict": "exit3",
         "micros": 456, "twin": TWIN,
         "resubmitted": True, "requeued": False,
     }
