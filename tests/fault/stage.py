@@ -100,6 +100,13 @@ def produce(spool: str, ledger_path: str) -> None:
             ("flaky", b""), ("never", b""), ("broken", b""),
         ):
             _try(ledger, client, lambda: client.submit(handler, body=body))
+        for handler, unique in (
+            ("plain", "waiting"), ("flaky", "done"), ("never", "done"),
+            ("plain", 3600),
+        ):
+            _try(ledger, client, lambda: client.submit_unique(
+                handler, key=str(time.monotonic_ns()), unique=unique
+            ))
     # Names of their own: a dropped file is known by nothing else.
     own = str(time.monotonic_ns())
     bad = b"Handler: plain\nNo-Such: field\n\n"
@@ -128,6 +135,10 @@ def submit(spool: str, ledger_path: str) -> None:
     _try(ledger, client, lambda: client.submit_many(
         ("plain", (), b"many") for _ in range(3)
     ))
+    for unique in ("waiting", 3600):
+        _try(ledger, client, lambda: client.submit_unique(
+            "plain", key=str(time.monotonic_ns()), unique=unique
+        ))
     _try(ledger, client, lambda: client.submit_file(source))
     client.durable = False
     _try(ledger, client, lambda: client.submit("plain"))
