@@ -161,8 +161,9 @@ class Watcher:
             self._thread.join()
 
     def _wake(self) -> None:
-        with contextlib.suppress(BlockingIOError):
-            os.write(self._wake_w, b"!")
+        with self._lock, contextlib.suppress(BlockingIOError):
+            if self._wake_w >= 0:  # else its thread has ended
+                os.write(self._wake_w, b"!")
 
     # In the watcher's thread.
 
@@ -183,6 +184,9 @@ class Watcher:
                 self._tell(Ending(job_id, None, trouble=trouble))
             if self._moves is not None:
                 self._moves.close()
+            with self._lock:
+                os.close(self._wake_w)
+                self._wake_w = -1
             os.close(self._wake_r)
             self._spool.close()
 
