@@ -379,6 +379,8 @@ class Daemon:
             self._guard(self._upkeep.look_at_marks, heals=False)
             self._ledger.forgive(request.get("resumed", ()))
             return {"v": 1, "marks": sorted(self._upkeep.paused)}
+        if request["verb"] == "tasks":
+            return {"v": 1, "tasks": report.tasks(self.config)}
         if request["verb"] != "status":
             return {"v": 1, "error": "unknown verb"}
         return {

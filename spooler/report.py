@@ -6,6 +6,7 @@ from typing import Any
 
 from spooler import units
 from spooler.arrivals import Arrivals
+from spooler.config import Config
 from spooler.crew import Crew
 from spooler.dispatch import Dispatcher
 from spooler.health import Health
@@ -45,6 +46,20 @@ def status_line(
         f" {ledger.failed} failed, {arrivals.timetable.total} deferred"
     )
     return "; ".join(parts)
+
+
+def tasks(config: Config) -> dict[str, Any]:
+    """The handlers that come of the modules of ``tasks``."""
+    return {
+        name: {
+            "python": handler.python, "match": handler.match,
+            "attempts": handler.attempts,
+            "concurrency": handler.concurrency,
+        }
+        for name, handler in config.handlers.items()
+        if handler.python
+        and handler.python.partition(":")[0] in config.tasks
+    }
 
 
 def status(

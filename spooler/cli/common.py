@@ -72,12 +72,35 @@ def states_of(words: Iterable[str], default: Iterable[State]) -> list[State]:
 
 
 def load_config(spool: Spool) -> Config:
-    """The spool's configuration; an empty one if it cannot be read."""
+    """
+    The spool's configuration; an empty one if it cannot be read.
+
+    With the tasks of modules if spoold runs; ``unknown_tasks`` tells if not.
+    """
     try:
-        return configfile.load(spool.path)
+        read = configfile.load(spool.path)
     except ConfigError as error:
         say(f"warning: {error}")
         return Config()
+    return _with_tasks(spool, read) or read
+
+
+def _with_tasks(spool: Spool, read: Config) -> Config | None:
+    if not read.tasks:
+        return read
+    from spooler.cli import installed  # few spools need it
+
+    return installed.with_tasks(read, spool.private_fd)
+
+
+def unknown_tasks(spool: Spool, read: Config) -> str | None:
+    """What to say if there are handlers that only a spoold can tell."""
+    if _with_tasks(spool, read) is not None:
+        return None
+    return (
+        f"the tasks of {inert(', '.join(read.tasks))} are not known: spoold,"
+        " which imports them, does not run"
+    )
 
 
 class Teller:
@@ -132,9 +155,14 @@ def ask_status(spool: Spool) -> dict[str, Any] | None:
 
 def insist_on_handlers(spool: Spool, names: Iterable[str]) -> None:
     """Raise SpoolError for a name that is no handler's."""
-    known = load_config(spool).handlers
+    read = load_config(spool)
+    known = read.handlers
     for name in names:
         if known and name not in known:
+            why = unknown_tasks(spool, read)
+            if why is not None:
+                say(why)
+                continue
             raise SpoolError(
                 f"no handler {inert(name)!r}; the handlers are"
                 f" {', '.join(known)}", EX_USAGE,

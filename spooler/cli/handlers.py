@@ -14,6 +14,7 @@ from spooler.cli.common import (
     emit,
     load_config,
     print_table,
+    unknown_tasks,
 )
 from spooler.config import Handler
 from spooler.spool import Spool
@@ -37,7 +38,8 @@ _COUNTED = {
 def command(path: str, as_json: bool) -> int:
     """Show what is installed: where from, how many jobs, what pauses."""
     with Spool(path) as spool:
-        handlers = load_config(spool).handlers
+        read = load_config(spool)
+        handlers = read.handlers
         counts = _count(spool)
         marks = pause.marks(spool)
         daemon = ask_status(spool)
@@ -49,11 +51,14 @@ def command(path: str, as_json: bool) -> int:
                 _row(handler, counts, marks, daemon)
                 for handler in handlers.values()
             ])
-        else:
+        elif not read.tasks:
             click.echo(
                 f"no handlers; {inert(spool.path)}/spool.toml shows how",
                 err=True,
             )
+        why = unknown_tasks(spool, read)
+        if why is not None:
+            click.echo(why, err=True)
         known = set(handlers)
         unknown = {
             name for (name, _), number in counts.items()

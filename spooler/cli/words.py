@@ -17,9 +17,11 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from spooler import configfile, names
+from spooler import configfile, fsops, names
+from spooler.config import Config
 from spooler.errors import SpoolError
 from spooler.place import spool_path
+from spooler.spool import PRIVATE
 from spooler.states import FLOW, State, sources
 from spooler.text import inert
 
@@ -73,11 +75,11 @@ class HandlerName(Word):
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> Items:
-        """Those of spool.toml and handlers.d."""
+        """Those of spool.toml and handlers.d, and tasks that spoold knows."""
         if ctx.params.get("as_files"):
             return [CompletionItem(incomplete, type="file")]
         try:
-            read = configfile.load(_spool(ctx))
+            read = _with_tasks(_spool(ctx))
         except SpoolError:
             return []
         found = sorted(
@@ -116,6 +118,22 @@ class Job(Word):
             ) if item.value not in typed
         )
         return list(itertools.islice(found, OFFERED_MAX))
+
+
+def _with_tasks(path: str) -> Config:
+    read = configfile.load(path)
+    if not read.tasks:
+        return read
+    from spooler.cli import installed  # what every submit is spared
+
+    try:
+        private_fd = fsops.open_dir(os.path.join(path, PRIVATE))
+    except OSError:
+        return read
+    try:
+        return installed.with_tasks(read, private_fd) or read
+    finally:
+        os.close(private_fd)
 
 
 def states_for(verb: str) -> tuple[State, ...]:
