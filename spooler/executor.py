@@ -15,6 +15,7 @@ import concurrent.futures
 import contextlib
 import inspect
 import os
+import threading
 import time
 import types
 from collections.abc import Callable, Iterable, Iterator
@@ -47,11 +48,17 @@ class SpoolFuture(concurrent.futures.Future[T]):
     def __init__(self, job: Job[T]) -> None:
         super().__init__()
         self.job = job
+        self._cancelling = False
+        self._giving_up = threading.RLock()  # callbacks may cancel again
 
     def cancel(self) -> bool:
         """Remove the job if it still waits; False if it runs or has ended."""
-        if not self.done() and self.job.cancel():
-            self._give_up()
+        self._cancelling = True
+        try:
+            if not self.done() and self.job.cancel():
+                self._give_up()
+        finally:
+            self._cancelling = False
         return self.cancelled()
 
     def running(self) -> bool:
@@ -59,12 +66,16 @@ class SpoolFuture(concurrent.futures.Future[T]):
         return not self.done() and self.job.status() == "active"
 
     def _give_up(self) -> None:
-        with contextlib.suppress(concurrent.futures.InvalidStateError):
-            if super().cancel():
+        with self._giving_up:
+            if not self.cancelled() and super().cancel():
                 self.set_running_or_notify_cancel()
 
     def tell(self, ended: Ending) -> None:
         """Take the end of the job."""
+        if self._cancelling and ended.state is None and not ended.trouble:
+            # RACE: we hear of the removal before cancel has returned.
+            self._give_up()
+            return
         # RACE: cancel was first, and the job is lost for that reason.
         with contextlib.suppress(concurrent.futures.InvalidStateError):
             try:

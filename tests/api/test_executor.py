@@ -10,7 +10,15 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from spooler import Client, JobFailed, SpoolExecutor, calls, outbox, waiting
+from spooler import (
+    Client,
+    Job,
+    JobFailed,
+    SpoolExecutor,
+    calls,
+    outbox,
+    waiting,
+)
 from spooler.errors import Fail, SpoolError
 from spooler.executor import SpoolFuture
 from spooler.handlers import LoadError
@@ -238,6 +246,23 @@ def test_cancel(executor: SpoolExecutor, tmp_path: pathlib.Path) -> None:
         flag.unlink()
     assert futures[1].result(30) == "went"
     assert not flags[2].exists() and not flags[3].exists()
+
+
+def test_a_cancelled_future_is_cancelled(
+    spool: SpoolDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also if the watcher finds its job gone before cancel has returned."""
+    remove = Job.cancel
+
+    def slow(job: Job[Any]) -> bool:
+        removed = remove(job)
+        wait_until(future.done)
+        return removed
+
+    monkeypatch.setattr(Job, "cancel", slow)
+    with SpoolExecutor() as executor:
+        future = executor.submit(jobs.add, 1)
+        assert future.cancel() and future.cancelled()
 
 
 def test_shutdown_waits(serve: Start, tmp_path: pathlib.Path) -> None:
