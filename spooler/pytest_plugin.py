@@ -60,7 +60,11 @@ class LocalSpool:
         return time.time_ns() + self._ahead_ns
 
     def advance(self, duration: Duration) -> None:
-        """Set the clock ahead by seconds, a text like ``5m``, a timedelta."""
+        """
+        Set the clock ahead by seconds, a text like ``5m``, a timedelta.
+
+        It is that of delays and retries, and of how long jobs are unique.
+        """
         from spooler.options import seconds
 
         self._ahead_ns += round(seconds(duration) * 1e9)
@@ -161,11 +165,12 @@ def spool(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[LocalSpool]:
     """A real spool, whose ``drain()`` runs jobs in this process."""
-    from spooler import options, outbox
+    from spooler import client, holding, options, outbox
 
     made = LocalSpool(tmp_path / "spool")
     monkeypatch.setenv("SPOOL_DIR", str(made.path))
-    monkeypatch.setattr(options, "now_ns", made.now_ns)
+    for module in (client, holding, options):
+        monkeypatch.setattr(module, "now_ns", made.now_ns)
     yield made
     for path in list(outbox.watchers):
         if path == str(made.path):

@@ -40,7 +40,9 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """A clock that only the test sets."""
     made = Clock(1_795_000_000 * NS)
-    monkeypatch.setattr("time.time_ns", made)
+    for clock in ("time.time_ns", "spooler.client.now_ns",
+                  "spooler.holding.now_ns"):
+        monkeypatch.setattr(clock, made)
     return made
 
 
