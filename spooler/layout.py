@@ -44,6 +44,8 @@ def create(
     try:
         _root(path)
         mode = _open_mode(group, anyone)
+        if mode == MODE_OWNER:
+            mode, gid = _as_there(path)
         for name in DIRECTORIES:
             private = name not in OPEN_DIRECTORIES
             if _directory(path, name, MODE_PRIVATE if private else mode, gid):
@@ -76,6 +78,19 @@ def _open_mode(group: str | None, anyone: bool) -> int:
     if anyone:
         return MODE_ANYONE
     return MODE_OWNER if group is None else MODE_GROUP
+
+
+def _as_there(path: str) -> tuple[int, int]:
+    """Mode and group of an open directory that is there, for the missing."""
+    for name in OPEN_DIRECTORIES:
+        try:
+            status = os.lstat(os.path.join(path, name))
+        except FileNotFoundError:
+            continue
+        mode = stat.S_IMODE(status.st_mode)
+        if stat.S_ISDIR(status.st_mode) and mode in (MODE_GROUP, MODE_ANYONE):
+            return mode, status.st_gid
+    return MODE_OWNER, -1
 
 
 def _root(path: str) -> None:

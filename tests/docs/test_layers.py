@@ -31,9 +31,9 @@ LAYERS = {
        " beside pause retention checkpoint ending holding tenure",
     5: "watch lock handlers pool worker pyrunner cmdrunner command capture"
        " workermain foster leftover arrivals dispatch control"
-        " sweep notify crew deaths report tour ledger health room rescue stale"
-        " upkeep keyring rejects workdirs stop doorbell running feed usage"
-        " journal"
+       " sweep notify crew deaths report tour ledger health room rescue stale"
+       " upkeep keyring rejects workdirs stop doorbell running feed usage"
+       " journal"
        " outbox waiting handle context options prepare tasks"
        " tasklist taskload looper raised calls executor"
        " joblog station pytest_plugin"

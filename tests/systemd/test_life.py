@@ -47,7 +47,7 @@ def test_the_spool_it_makes_is_sound(service: Make) -> None:
     ).splitlines()
     found = {line.split()[3]: line.split()[:3] for line in lines}
     assert found["."] == ["755", "spooler", "spooler"]
-    for name in ("tmp", "incoming"):
+    for name in ("tmp", "incoming", "keys"):
         assert found[name] == ["3730", "spooler", "spool"]
     for name in ("active", "deferred", "hold", "done", "failed", "run"):
         assert found[name] == ["700", "spooler", "spooler"]

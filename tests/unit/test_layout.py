@@ -228,3 +228,23 @@ def test_on_a_fake_disk(fs: FakeFilesystem) -> None:
     assert layout.create("/var/spool/jobs", anyone=True) == EVERYTHING
     assert stat.S_IMODE(os.stat("/var/spool/jobs/tmp").st_mode) == 0o3733
     assert layout.create("/var/spool/jobs") == []
+
+
+@pytest.mark.parametrize("more", [{"group": ""}, {"anyone": True}])
+def test_what_is_missing_is_made_as_the_rest(
+    tmp_path: pathlib.Path, more: dict[str, Any]
+) -> None:
+    """A spool from before there were keys, or without one, stays as open."""
+    path = tmp_path / "spool"
+    if "group" in more:
+        more = {"group": grp.getgrgid(os.getgid()).gr_name}
+    layout.create(str(path), **more)
+    before = (path / "keys").stat()
+    (path / "keys").rmdir()
+    assert layout.create(str(path)) == ["keys"]
+    after = (path / "keys").stat()
+    assert (after.st_mode, after.st_gid) == (before.st_mode, before.st_gid)
+    for name in layout.OPEN_DIRECTORIES:
+        (path / name).rmdir()
+    layout.create(str(path))
+    assert mode_of(path / "keys") == 0o700
