@@ -18,7 +18,7 @@ from collections.abc import Callable
 from typing import Any
 
 from spooler import command, fsops, leftover, settle, units
-from spooler.capture import Capture
+from spooler.capture import Capture, Captures
 from spooler.cgroup import Group
 from spooler.foster import become_subreaper
 from spooler.settle import Outcome
@@ -46,6 +46,7 @@ class Running:
     group: Group | None
     kill_at: float | None = None
     ended_by: str | None = None  #: timeout, killed or abort
+    alone: bool = False  #: nothing that it started is left
 
 
 class Runner:
@@ -55,6 +56,8 @@ class Runner:
         self._link = link
         self._running: dict[int, Running] = {}
         self._work = WorkDirs(link.spool.private_fd, link.owner)
+        self._captures = Captures(link.spool.fds[State.ACTIVE], link.owner)
+        self._nothing = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
         self._programs: dict[str, str] = {}
         self._unfiled: list[tuple[Running, Outcome]] = []
         self._next_output_check = 0.0
@@ -67,12 +70,12 @@ class Runner:
         task = self._link.take(hint, handler)
         if task is None:
             return
-        work, capture, stdin_fd, group = "", None, -1, None
+        work, capture, stdin_fd, group = "", None, self._nothing, None
         try:
-            self._link.set_apart(task)
             work = self._work.take()
-            capture = self._capture(task, fresh=True)
-            stdin_fd = task.job.stdin_fd()
+            capture = self._capture(task)
+            if not task.job.is_bare:
+                stdin_fd = task.job.stdin_fd()
             group = self._group(task, work)
             pid = self._spawn(task, work, stdin_fd, capture.fds, group)
         except (OSError, ValueError) as error:
@@ -85,7 +88,7 @@ class Runner:
             self._cannot_start(task, error)
             return
         finally:
-            if stdin_fd >= 0:
+            if stdin_fd != self._nothing:
                 os.close(stdin_fd)
         limit = task.timeout_s
         deadline = None if limit is None else time.monotonic() + limit
@@ -98,11 +101,14 @@ class Runner:
         )
         self._link.flush()  # known to the daemon should we be killed
 
-    def _capture(self, task: Task, fresh: bool) -> Capture:
-        return Capture(
-            self._link.spool.fds[State.ACTIVE], task.name.stem,
-            task.handler.output_limit, fresh,
-        )
+    def _capture(self, task: Task) -> Capture:
+        limit = task.handler.output_limit
+        try:
+            return self._captures.begin(task.name.stem, limit)
+        except FileExistsError:
+            # Of one that runs and has the same id, or of a run cut short.
+            self._link.set_apart(task)
+            return self._captures.anew(task.name.stem, limit)
 
     def _cannot_start(self, task: Task, error: OSError | ValueError) -> None:
         if isinstance(error, ValueError) or error.errno == errno.E2BIG:
@@ -150,27 +156,22 @@ class Runner:
         )
         environ = command.environ(task, file, work_path)
         self._work.enter(work)
-        program, spawn = self._program(argv[0])
-        return spawn(
-            program, argv, environ, setsid=True, setsigdef=_RESET_SIGNALS,
-            setsigmask=(),
-            file_actions=[
-                (os.POSIX_SPAWN_DUP2, stdin_fd, 0),
-                (os.POSIX_SPAWN_DUP2, output_fds[0], 1),
-                (os.POSIX_SPAWN_DUP2, output_fds[1], 2),
-            ],
+        found = self._programs.get(argv[0])
+        if found is not None:
+            try:
+                return _spawn(os.posix_spawn, found, argv, environ,
+                              stdin_fd, output_fds)
+            except (FileNotFoundError, PermissionError):
+                del self._programs[argv[0]]  # it may lie elsewhere by now
+        found = shutil.which(argv[0])
+        # If there is none, spawnp knows why not.
+        pid = _spawn(
+            os.posix_spawn if found else os.posix_spawnp, found or argv[0],
+            argv, environ, stdin_fd, output_fds,
         )
-
-    def _program(self, word: str) -> tuple[str, Callable[..., int]]:
-        """The path of a command, looked for once, and how to start it."""
-        found = self._programs.get(word)
-        if found is None or not os.access(found, os.X_OK):
-            found = shutil.which(word)
-            if found is None:
-                # It knows why not.
-                return word, os.posix_spawnp
-            self._programs[word] = found
-        return found, os.posix_spawn
+        if found:
+            self._programs[argv[0]] = found
+        return pid
 
     def adopt(self, told: dict[str, Any]) -> None:
         """Settle a command that outlived the runner that started it."""
@@ -182,7 +183,9 @@ class Runner:
             return
         self._ended(
             Running(
-                task, told["pid"], self._capture(task, fresh=False),
+                task, told["pid"], self._captures.again(
+                    task.name.stem, task.handler.output_limit
+                ),
                 told["work"], None, self._group_left(told["work"]),
                 ended_by=told["ended_by"],
             ),
@@ -228,10 +231,10 @@ class Runner:
             running.capture.drop()
             task.job.close()
             self._link.give_back(task.hint, task.active)
-            self._work.clean(running.work)
+            self._work.clean(running.work, alone=False)
             return
-        leftover.end_strays(task.name.id, self._running)
-        out = running.capture.close()
+        running.alone = leftover.end_strays(task.name.id, self._running)
+        out = running.capture.close(running.alone)
         last = running.capture.last_error(out[1])
         effect, kind, status, text = command.verdict(
             code, running.ended_by, task.timeout_s, last
@@ -266,7 +269,7 @@ class Runner:
             outcome.out_bytes or outcome.err_bytes or outcome.tags
         ) or not self._link.settle_plain(running.task, outcome.micros):
             self._link.settle(running.task, outcome)
-        self._work.clean(running.work)
+        self._work.clean(running.work, running.alone)
 
     def tick(self, now: float) -> float | None:
         """Act on what is due; seconds until the next, None if nothing is."""
@@ -319,6 +322,22 @@ class Runner:
             for pid in self._running:
                 os.waitpid(pid, 0)
         self._work.close()
+        self._captures.close()
+
+
+def _spawn(
+    spawn: Callable[..., int], program: str, argv: list[str],
+    environ: dict[str, str], stdin_fd: int, output_fds: list[int],
+) -> int:
+    return spawn(
+        program, argv, environ, setsid=True, setsigdef=_RESET_SIGNALS,
+        setsigmask=(),
+        file_actions=[
+            (os.POSIX_SPAWN_DUP2, stdin_fd, 0),
+            (os.POSIX_SPAWN_DUP2, output_fds[0], 1),
+            (os.POSIX_SPAWN_DUP2, output_fds[1], 2),
+        ],
+    )
 
 
 def _kill_group(pid: int, number: int) -> None:

@@ -87,6 +87,7 @@ class Deaths:
         if worker.kind == "command":
             for _, name in lost:  # it died before it could tell of them
                 leftover.end_strays(name.id, pids)
+            recover.tidy_captures(self._spool, worker.owner)
             self._tidy_work(death, {child.work for child in in_care})
         for active, name in lost:
             if stopped and worker.killed_for is None:

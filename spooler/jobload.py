@@ -56,6 +56,11 @@ class Job:
         self._fd = fd
         self._offset = offset
 
+    @property
+    def is_bare(self) -> bool:
+        """Whether there is nothing to read."""
+        return self._fd is None and not self._data
+
     def stdin_fd(self) -> int:
         """
         A descriptor that reads the body or payload from its start.

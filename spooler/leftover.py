@@ -43,7 +43,7 @@ def kill(
     return killed
 
 
-def end_strays(job_id: str, known: Collection[int] = ()) -> None:
+def end_strays(job_id: str, known: Collection[int] = ()) -> bool:
     """
     Kill what the ended command of a job left behind.
 
@@ -51,26 +51,41 @@ def end_strays(job_id: str, known: Collection[int] = ()) -> None:
 
     Args:
         known: children that others look after.
+
+    Returns:
+        Whether nothing at all is left of it, however it hides.
     """
     wanted = {f"{JOB_VARIABLE}={job_id}".encode()}
     for _ in range(_ROUNDS):
-        if not any(
-            _is_marked(pid, wanted)
-            for pid in children() if pid not in known
-        ):
-            return
+        unknown = [pid for pid in children() if pid not in known]
+        if not any(_is_marked(pid, wanted) for pid in unknown):
+            return not unknown
         # Their own children are not ours yet: look at everybody.
         kill(JOB_VARIABLE, {job_id})
         time.sleep(_ROUND_S)
+    return False
 
 
 def children() -> list[int]:
     """The pids of this process's children, adopted ones too."""
+    # Kept open: a runner asks at the end of every command.
+    if not _children_fd:
+        path = f"/proc/self/task/{os.getpid()}/children"
+        try:
+            _children_fd.append(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+        except OSError:
+            return []
+    data = b""
     try:
-        with open(f"/proc/self/task/{os.getpid()}/children") as file:
-            return list(map(int, file.read().split()))
+        while chunk := os.pread(_children_fd[0], _READ_BYTES, len(data)):
+            data += chunk
     except OSError:
         return []
+    return list(map(int, data.split()))
+
+
+_children_fd: list[int] = []  #: empty before the first look
+_READ_BYTES = 1 << 16
 
 
 def _all() -> list[int]:

@@ -35,6 +35,9 @@ _OURS = frozenset((
     "LISTEN_PID", "LISTEN_FDNAMES", "INVOCATION_ID", "JOURNAL_STREAM",
 ))
 
+#: What all of them are read into, one after the other.
+_room = memoryview(bytearray(1 << 18))
+
 
 class Worker:
     """
@@ -118,15 +121,15 @@ class Worker:
     def receive(self) -> list[list[Any]] | None:
         """The reports that arrived; None when the process is gone."""
         try:
-            data = self.socket.recv(1 << 18)
+            size = self.socket.recv_into(_room)
         except BlockingIOError:
             return []
         except ConnectionError:
             return None
-        if not data:
+        if not size:
             return None
         out = []
-        for message in self._unpacker.feed(data):
+        for message in self._unpacker.feed(_room[:size]):
             out += message.get("reports", ())
         return out
 

@@ -192,6 +192,13 @@ def tidy(spool: Spool, is_dead: Callable[[str], bool]) -> None:
     tidy_work(spool, lambda work: is_dead(work.partition("-")[0]))
 
 
+def tidy_captures(spool: Spool, owner: str) -> None:
+    """Remove the output files that a dead command runner kept for later."""
+    for entry in spool.scan(State.ACTIVE):
+        if entry.name.startswith(f"{owner}-") and is_capture(entry.name):
+            fsops.unlink(spool.fds[State.ACTIVE], entry.name)
+
+
 def tidy_work(spool: Spool, is_left: Callable[[str], bool]) -> None:
     """Remove the work directories that nobody works in, by *is_left*."""
     work_fd = fsops.open_dir("work", spool.private_fd)
@@ -228,8 +235,12 @@ def _tidy_deferred(spool: Spool) -> None:
 
 
 def is_capture(entry: str) -> bool:
-    """Whether it is the output file of a Python worker between jobs."""
-    owner, _, kind = entry.partition(".")
+    """Whether it is an output file of a worker between jobs."""
+    stem, _, kind = entry.partition(".")
+    # A command runner has several, with a number each.
+    owner, dash, number = stem.partition("-")
+    if dash and not (number.isascii() and number.isdigit()):
+        return False
     return (
         len(owner) == names.OWNER_CHARS
         and not owner.strip(names.DIGITS)

@@ -2,6 +2,7 @@
 """The work directories of commands: fresh for each run, used again."""
 
 import os
+import time
 from typing import Any
 
 from spooler import command, fsops
@@ -15,6 +16,11 @@ class WorkDirs:
         self._owner = owner
         self._free: list[str] = []
         self._made = 0
+        #: A time that no other directory has: every entry that is made or
+        #: removed changes it, however little later.
+        self._epoch_ns = time.time_ns() // 3
+        self._new: dict[str, os.stat_result] = {}  #: as we made them
+        self._touched: set[str] = set()
 
     def take(self) -> str:
         """The name of an empty directory; OSError if none can be made."""
@@ -22,8 +28,14 @@ class WorkDirs:
             return self._free.pop()
         self._made += 1
         name = f"{self._owner}-{self._made}"
-        os.mkdir(name, 0o700, dir_fd=self._fd)
+        self._make(name)
         return name
+
+    def _make(self, name: str) -> None:
+        os.mkdir(name, 0o700, dir_fd=self._fd)
+        times = self._epoch_ns, self._epoch_ns
+        os.utime(name, ns=times, dir_fd=self._fd, follow_symlinks=False)
+        self._new[name] = fsops.status(self._fd, name)
 
     def put_back(self, name: str) -> None:
         """It was not used."""
@@ -44,6 +56,9 @@ class WorkDirs:
 
     def result(self, name: str) -> Any:
         """What the command left; OSError if that cannot be told now."""
+        if self._is_as_new(name):
+            return None
+        self._touched.add(name)
         try:
             fd = fsops.open_dir(name, self._fd)
         except OSError as error:
@@ -55,13 +70,41 @@ class WorkDirs:
         finally:
             os.close(fd)
 
-    def clean(self, name: str) -> None:
-        """Make it empty again for the next run."""
+    def _is_as_new(self, name: str) -> bool:
+        """Whether nothing was done to it or in it."""
+        new = self._new.get(name)
+        if new is None:
+            return False
+        try:
+            now = fsops.status(self._fd, name)
+        except OSError:
+            return False
+        return (
+            now.st_mtime_ns == self._epoch_ns
+            and now.st_ctime_ns == new.st_ctime_ns
+            and now.st_mode == new.st_mode
+            and now.st_nlink == new.st_nlink
+            and os.path.samestat(now, new)
+        )
+
+    def clean(self, name: str, alone: bool) -> None:
+        """
+        Make it empty again for the next run, once result was asked.
+
+        Args:
+            alone: nobody is left that could be in it.
+        """
+        touched = name in self._touched
+        self._touched.discard(name)
+        if alone and not touched and name in self._new:
+            self._free.append(name)
+            return
+        self._new.pop(name, None)
         try:
             fsops.remove_dir(self._fd, name)
             if not name.startswith(self._owner):
                 return  # a dead runner made it
-            os.mkdir(name, 0o700, dir_fd=self._fd)
+            self._make(name)
         except OSError:
             try:
                 fsops.remove_tree(self._fd, name)

@@ -41,13 +41,16 @@ class Task:
     job: Job
     started_ns: int
     clock_ns: int
+    _named: str = ""
+    _name: Name | None = None
 
     @property
     def name(self) -> Name:
-        """Its name in ``active/``, taken apart."""
-        name = parse(self.active)
-        assert name is not None
-        return name
+        """Its name in ``active/``, taken apart; not to be changed."""
+        if self._name is None or self._named != self.active:
+            self._named, self._name = self.active, parse(self.active)
+        assert self._name is not None
+        return self._name
 
     @property
     def max_attempts(self) -> int:
@@ -92,6 +95,7 @@ class Link:
     def __init__(self, sock: socket.socket, hello: dict[str, Any]) -> None:
         self.socket = sock
         self.unpacker = Unpacker()
+        self._room = memoryview(bytearray(RECEIVE_BYTES))
         self.owner: str = hello["owner"]
         self.groups: str | None = hello["groups"]
         self.spool = Spool(hello["spool"])
@@ -110,10 +114,10 @@ class Link:
     def receive(self) -> list[dict[str, Any]] | None:
         """Wait for messages; None when the daemon is gone."""
         try:
-            data = self.socket.recv(RECEIVE_BYTES)
+            size = self.socket.recv_into(self._room)
         except ConnectionError:
             return None
-        return self.unpacker.feed(data) if data else None
+        return self.unpacker.feed(self._room[:size]) if size else None
 
     def report(self, *fields: Any) -> None:
         """Queue one line of report; flush sends it."""

@@ -13,7 +13,8 @@ from spooler.spool import Spool
 from spooler.states import PRECEDENCE, State
 
 NOW_NS = 1_795_316_400 * 10**9
-CLAIM = "0000a01" + "0" * names.TOKEN_CHARS
+OWNER = "0000a01"
+CLAIM = OWNER + "0" * names.TOKEN_CHARS
 #: Nothing is under a name in tmp/ alone that anybody was promised.
 STATES = tuple(state for state in PRECEDENCE if state is not State.TMP)
 
@@ -112,3 +113,14 @@ def test_the_living_keep_their_jobs(spool: Spool) -> None:
 
     assert not list(recover.recover_all(spool, Config(), is_dead))
     assert os.path.exists(path) and set(asked) == {CLAIM[:names.OWNER_CHARS]}
+
+
+def test_output_kept_by_a_dead_runner_goes(spool: Spool) -> None:
+    """Empty output files that a dead command runner kept for later runs are
+    removed; those of others, and what belongs to a job, are not."""
+    stays = ["0000102-1.out", "0000102.err", f"{OWNER}.out",
+             f"4.{names.mint_id(NOW_NS, 1)}.out"]
+    for entry in (*stays, f"{OWNER}-1.out", f"{OWNER}-12.err"):
+        put(spool, State.ACTIVE, entry)
+    recover.tidy_captures(spool, OWNER)
+    assert sorted(os.listdir(spool.fds[State.ACTIVE])) == sorted(stays)
