@@ -7,44 +7,54 @@ Python process.  Each has its own session, a fresh work directory, a clean
 environment, and its output goes to files by descriptor.
 """
 
+import collections
 import dataclasses
 import errno
 import os
-import selectors
-import shutil
 import signal
 import time
-from collections.abc import Callable
 from typing import Any
 
 from spooler import command, fsops, leftover, settle, units
 from spooler.capture import Capture, Captures
 from spooler.cgroup import Group
-from spooler.foster import become_subreaper
+from spooler.programs import Programs, kill_group
 from spooler.settle import Outcome
 from spooler.spool import PRIVATE
 from spooler.states import State
 from spooler.text import inert
 from spooler.workdirs import WorkDirs
-from spooler.worker import PAY_EVERY_S, Link, Task
+from spooler.worker import Link, Task
 
 _KILL_AFTER_KILL_S = 0.5  #: from TERM to KILL when a person says kill
 _OUTPUT_CHECK_S = 1.0
-#: A command starts with default actions, whatever we or our parent ignore.
-_RESET_SIGNALS = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
+#: Jobs that wait for a command which takes longer are sent back.
+_STUCK_S = 0.02
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(eq=False)
+class Turns:
+    """Jobs of one handler that wait for the one before them."""
+
+    number: int
+    handler: str
+    hints: collections.deque[str]
+
+
+@dataclasses.dataclass(eq=False)
 class Running:
     """A command that has been started."""
 
     task: Task
+    turns: Turns | None
     pid: int
     capture: Capture
     work: str
     deadline: float | None
     group: Group | None
     kill_at: float | None = None
+    #: Moment of its start.
+    since: float = dataclasses.field(default_factory=time.monotonic)
     ended_by: str | None = None  #: timeout, killed or abort
     alone: bool = False  #: nothing that it started is left
 
@@ -58,18 +68,50 @@ class Runner:
         self._work = WorkDirs(link.spool.private_fd, link.owner)
         self._captures = Captures(link.spool.fds[State.ACTIVE], link.owner)
         self._nothing = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
-        self._programs: dict[str, str] = {}
+        self._programs = Programs()
+        self._turns: dict[int, Turns] = {}
+        self._stopping = False
         self._unfiled: list[tuple[Running, Outcome]] = []
         self._next_output_check = 0.0
 
     def __len__(self) -> int:
         return len(self._running) + len(self._unfiled)
 
-    def start(self, hint: str, handler: str) -> None:
-        """Claim a job and start its command."""
-        task = self._link.take(hint, handler)
-        if task is None:
+    def take_up(self, hints: list[str], handler: str, number: int) -> None:
+        """Claim and start jobs, each when the one before it has ended."""
+        turns = self._turns.get(number)
+        if turns is not None:
+            turns.hints.extend(hints)
             return
+        turns = Turns(number, handler, collections.deque(hints))
+        self._turns[number] = turns
+        self._next(turns)
+
+    def _next(self, turns: Turns) -> None:
+        while turns.hints:
+            hint = turns.hints.popleft()
+            task = self._link.take(hint, turns.handler)
+            if task is not None:
+                if self._start(task, turns):
+                    return
+                break
+        del self._turns[turns.number]
+        self._send_back(turns)
+
+    def _send_back(self, turns: Turns) -> None:
+        """Let others have what waits for its turn; none of it was claimed."""
+        if turns.hints:
+            self._link.report("unstarted", list(turns.hints))
+            turns.hints.clear()
+
+    def stop(self) -> None:
+        """Claim nothing more."""
+        self._stopping = True
+        for turns in self._turns.values():
+            self._send_back(turns)
+
+    def _start(self, task: Task, turns: Turns) -> bool:
+        """Start the command of a claimed job; False if it did not start."""
         work, capture, stdin_fd, group = "", None, self._nothing, None
         try:
             work = self._work.take()
@@ -86,20 +128,21 @@ class Runner:
             if capture is not None:
                 capture.drop()
             self._cannot_start(task, error)
-            return
+            return False
         finally:
             if stdin_fd != self._nothing:
                 os.close(stdin_fd)
         limit = task.timeout_s
         deadline = None if limit is None else time.monotonic() + limit
         self._running[pid] = Running(
-            task, pid, capture, work, deadline, group
+            task, turns, pid, capture, work, deadline, group
         )
         self._link.report(
-            "started", hint, task.active, pid, work, task.started_ns,
+            "started", task.hint, task.active, pid, work, task.started_ns,
             task.clock_ns, deadline,
         )
         self._link.flush()  # known to the daemon should we be killed
+        return True
 
     def _capture(self, task: Task) -> Capture:
         limit = task.handler.output_limit
@@ -156,22 +199,9 @@ class Runner:
         )
         environ = command.environ(task, file, work_path)
         self._work.enter(work)
-        found = self._programs.get(argv[0])
-        if found is not None:
-            try:
-                return _spawn(os.posix_spawn, found, argv, environ,
-                              stdin_fd, output_fds)
-            except (FileNotFoundError, PermissionError):
-                del self._programs[argv[0]]  # it may lie elsewhere by now
-        found = shutil.which(argv[0])
-        # If there is none, spawnp knows why not.
-        pid = _spawn(
-            os.posix_spawn if found else os.posix_spawnp, found or argv[0],
-            argv, environ, stdin_fd, output_fds,
+        return self._programs.start(
+            argv, environ, (stdin_fd, *output_fds)
         )
-        if found:
-            self._programs[argv[0]] = found
-        return pid
 
     def adopt(self, told: dict[str, Any]) -> None:
         """Settle a command that outlived the runner that started it."""
@@ -183,7 +213,7 @@ class Runner:
             return
         self._ended(
             Running(
-                task, told["pid"], self._captures.again(
+                task, None, told["pid"], self._captures.again(
                     task.name.stem, task.handler.output_limit
                 ),
                 told["work"], None, self._group_left(told["work"]),
@@ -211,7 +241,7 @@ class Runner:
                 return
             if info is None:
                 return
-            _kill_group(info.si_pid, signal.SIGKILL)
+            kill_group(info.si_pid, signal.SIGKILL)
             pid, status, usage = os.wait4(info.si_pid, 0)
             running = self._running.pop(pid, None)
             if running is not None:
@@ -232,6 +262,7 @@ class Runner:
             task.job.close()
             self._link.give_back(task.hint, task.active)
             self._work.clean(running.work, alone=False)
+            self._go_on(running, False)
             return
         running.alone = leftover.end_strays(task.name.id, self._running)
         out = running.capture.close(running.alone)
@@ -259,9 +290,9 @@ class Runner:
                 self._link.report_trouble("owing", error)
                 return False
             self._unfiled.pop(0)
-            self._file(
-                running, dataclasses.replace(outcome, value=value)
-            )
+            if value is not None:
+                outcome = dataclasses.replace(outcome, value=value)
+            self._file(running, outcome)
         return True
 
     def _file(self, running: Running, outcome: Outcome) -> None:
@@ -270,6 +301,17 @@ class Runner:
         ) or not self._link.settle_plain(running.task, outcome.micros):
             self._link.settle(running.task, outcome)
         self._work.clean(running.work, running.alone)
+        self._go_on(running, outcome.effect == settle.DONE)
+
+    def _go_on(self, running: Running, well: bool) -> None:
+        """Let the next have its turn, unless all is not well."""
+        turns = running.turns
+        if turns is None:
+            return
+        if not well or self._link.owed or self._unfiled or self._stopping:
+            # The daemon knows better what comes next, and when.
+            self._send_back(turns)
+        self._next(turns)
 
     def tick(self, now: float) -> float | None:
         """Act on what is due; seconds until the next, None if nothing is."""
@@ -279,11 +321,17 @@ class Runner:
             if running.kill_at is not None:
                 at = running.kill_at
                 if now >= at:
-                    _kill_group(running.pid, signal.SIGKILL)
+                    kill_group(running.pid, signal.SIGKILL)
                     running.kill_at = at = now + 1.0
             elif at is not None and now >= at:
                 self.end(running, "timeout", running.task.handler.kill_after_s)
                 at = running.kill_at
+            if running.turns is not None and running.turns.hints:
+                stuck_at = running.since + _STUCK_S
+                if now >= stuck_at:
+                    self._send_back(running.turns)
+                else:
+                    at = min(at or stuck_at, stuck_at)
             if at is not None and (soonest is None or at < soonest):
                 soonest = at
         if self._running and now >= self._next_output_check:
@@ -300,7 +348,7 @@ class Runner:
         """Ask the whole process group to end, and see to it after grace."""
         running.ended_by = why
         running.kill_at = time.monotonic() + grace_s
-        _kill_group(running.pid, signal.SIGTERM)
+        kill_group(running.pid, signal.SIGTERM)
 
     def kill(self, hint: str) -> None:
         """End one job because a person said so."""
@@ -318,78 +366,8 @@ class Runner:
         """Leave; *orphaned*: the daemon died, its jobs will be recovered."""
         if orphaned:
             for pid in self._running:
-                _kill_group(pid, signal.SIGKILL)
+                kill_group(pid, signal.SIGKILL)
             for pid in self._running:
                 os.waitpid(pid, 0)
         self._work.close()
         self._captures.close()
-
-
-def _spawn(
-    spawn: Callable[..., int], program: str, argv: list[str],
-    environ: dict[str, str], stdin_fd: int, output_fds: list[int],
-) -> int:
-    return spawn(
-        program, argv, environ, setsid=True, setsigdef=_RESET_SIGNALS,
-        setsigmask=(),
-        file_actions=[
-            (os.POSIX_SPAWN_DUP2, stdin_fd, 0),
-            (os.POSIX_SPAWN_DUP2, output_fds[0], 1),
-            (os.POSIX_SPAWN_DUP2, output_fds[1], 2),
-        ],
-    )
-
-
-def _kill_group(pid: int, number: int) -> None:
-    try:
-        os.killpg(pid, number)
-    except ProcessLookupError:
-        pass
-
-
-def run(link: Link, messages: list[dict[str, Any]]) -> None:
-    """Serve the daemon until it says stop or is gone."""
-    wake_r, wake_w = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-    signal.set_wakeup_fd(wake_w, warn_on_full_buffer=False)
-    signal.signal(signal.SIGCHLD, lambda *_: None)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    become_subreaper()
-    selector = selectors.DefaultSelector()
-    selector.register(link.socket, selectors.EVENT_READ)
-    selector.register(wake_r, selectors.EVENT_READ)
-    runner = Runner(link)
-    link.report("ready")
-    stopping = False
-    while True:
-        for message in messages:
-            if "jobs" in message:
-                for hint in message["jobs"]:
-                    runner.start(hint, message["handler"])
-                    runner.reap()
-            elif "ended" in message:
-                runner.adopt(message["ended"])
-            elif "kill" in message:
-                runner.kill(message["kill"])
-            elif "stop" in message:
-                stopping = True
-            elif "abort" in message:
-                stopping = True
-                runner.abort()
-        messages = []
-        wait = runner.tick(time.monotonic())
-        if not link.pay() or not runner.file():
-            wait = min(wait or PAY_EVERY_S, PAY_EVERY_S)
-        link.flush()
-        if stopping and not len(runner) and not link.owed:
-            break
-        for key, _ in selector.select(wait):
-            if key.fd == wake_r:
-                os.read(wake_r, 4096)
-                continue
-            received = link.receive()
-            if received is None:
-                runner.close(orphaned=True)
-                return
-            messages += received
-        runner.reap()
-    runner.close(orphaned=False)

@@ -141,6 +141,10 @@ class Crew:
         elif kind == "back":
             self._unclaimed(worker, report[1])
             self._ledger.gave_back(report[1])
+        elif kind == "unstarted":
+            for hint in report[1]:
+                worker.chains.is_stuck(hint)
+                self._unclaimed(worker, hint)
         elif kind == "trouble":
             self._health.told(report[2], report[3])
             self._unclaimed(worker, report[1])

@@ -248,6 +248,8 @@ class Daemon:
         self._begin_stop(self.config.stop_timeout_s, reopen=True)
 
     def _wait(self, seconds: float | None) -> None:
+        if self._stop is None and (lull_s := self._dispatcher.lull_s()):
+            time.sleep(lull_s)
         for key, _ in self._selector.select(seconds):
             key.data()
 

@@ -21,10 +21,13 @@ BATCH_MAX = 128
 #: How much work a batch is meant to hold: what a job of higher priority may
 #: have to wait, and what a message is shared by.
 BATCH_S = 0.005
+#: The same of a chain of commands, whose messages cost more than themselves.
+CHAIN_S = 0.015
 #: A batch whose first job takes longer than this is offered to others too.
 STUCK_S = 0.02
-#: Commands a runner was given and has not started: what its socket holds.
+#: Chains a runner was given and has not started: what its socket holds.
 UNSTARTED_MAX = 32
+LULL_S = 0.003
 _SMOOTHING = 0.2
 
 
@@ -58,8 +61,7 @@ class Dispatcher:
         """How many jobs of *handler* are being worked at."""
         count = sum(child.handler == handler for child in self.fostered)
         for worker in self._pool.workers.values():
-            given = worker.counts.get(handler, 0)
-            count += min(1, given) if worker.kind == "python" else given
+            count += worker.slots(handler)
         return count
 
     def shared_in_use(self) -> int:
@@ -70,7 +72,7 @@ class Dispatcher:
                 count += bool(worker.outstanding)
             else:
                 count += sum(
-                    number for name, number in worker.counts.items()
+                    number for name, number in worker.chains.slots.items()
                     if not self._has_own_slots(name)
                 )
         return count
@@ -112,7 +114,7 @@ class Dispatcher:
             if handler.kind == "python":
                 started = self._start_python(lane, handler, crowded)
             else:
-                started = self._start_command(lane, handler)
+                started = self._start_command(lane, handler, crowded)
             if not started:
                 blocked.add(lane.handler)
                 crowded = crowded or self._lacks_slot(handler)
@@ -138,7 +140,7 @@ class Dispatcher:
     def _start_python(
         self, lane: Lane, handler: Handler, crowded: bool
     ) -> bool:
-        batch = self._batch(handler.name)
+        batch = self._batch(handler.name, BATCH_S)
         worker = self._python_worker(handler, batch, crowded)
         if worker is None:
             return False
@@ -150,11 +152,11 @@ class Dispatcher:
         worker.give(lane.take(batch), handler.name)
         return True
 
-    def _batch(self, handler: str) -> int:
+    def _batch(self, handler: str, seconds: float) -> int:
         mean = self._mean_s.get(handler)
         if mean is None or self.breakers[handler].tripped:
             return 1  # nothing is known: find out with one
-        return max(1, min(BATCH_MAX, int(BATCH_S / max(mean, 1e-6))))
+        return max(1, min(BATCH_MAX, int(seconds / max(mean, 1e-6))))
 
     def _python_worker(
         self, handler: Handler, batch: int, crowded: bool
@@ -178,20 +180,57 @@ class Dispatcher:
                         return worker
         return None
 
-    def _start_command(self, lane: Lane, handler: Handler) -> bool:
+    def _start_command(
+        self, lane: Lane, handler: Handler, crowded: bool
+    ) -> bool:
+        batch = self._batch(handler.name, CHAIN_S)
+        # Leave some for the other slots.
+        share = -(-len(lane) // max(1, self.limit(handler.name)))
         room = self.limit(handler.name) - self.running(handler.name)
         if not self._has_own_slots(handler.name):
             room = min(room, self.slots - self.shared_in_use())
-        if room < 1:
-            return False
         ready = [w for w in self._pool.of_kind("command") if w.ready]
+        if room < 1:
+            # Not while an earlier job waits for the slot of one of them.
+            if batch < 2 or crowded and not self._has_own_slots(handler.name):
+                return False
+            return any(
+                self._lengthen(worker, lane, batch, share)
+                for worker in ready
+            )
         if not ready:
             return False
         worker = min(ready, key=lambda w: len(w.outstanding))
-        if len(worker.outstanding) - len(worker.started) >= UNSTARTED_MAX:
+        if len(worker.chains) - len(worker.started) >= UNSTARTED_MAX:
             return False  # it has enough to do; its reports bring us back
-        worker.give(lane.take(1), handler.name)
+        worker.give(lane.take(min(batch, share)), handler.name)
         return True
+
+    def _lengthen(
+        self, worker: Worker, lane: Lane, batch: int, share: int
+    ) -> bool:
+        """Give more to a chain before its end; False if none is short."""
+        chain = worker.chains.short(lane.handler, batch // 2 + 1)
+        if chain is None:
+            return False
+        worker.give(lane.take(min(batch, share)), lane.handler, chain)
+        return True
+
+    def lull_s(self) -> float:
+        """
+        For how long nothing is lost by not listening.
+
+        Runners with short commands report each of them; they go on with
+        their chains meanwhile.
+        """
+        busy = False
+        for worker in self._pool.workers.values():
+            if worker.kind == "python":
+                if worker.outstanding:
+                    return 0.0
+            elif worker.chains.busy:
+                busy = True
+        return LULL_S if busy else 0.0
 
     def wanted_python(self) -> int:
         """How many Python workers the configuration calls for."""

@@ -19,6 +19,7 @@ import time
 from typing import Any
 
 from spooler.board import Board
+from spooler.chain import Chain, Chains
 from spooler.config import Config
 from spooler.foster import Child
 from spooler.leftover import INSTANCE_VARIABLE
@@ -49,6 +50,7 @@ class Worker:
         outstanding: hints it was given and has not answered, with their
             handlers, oldest first.
         counts: how many of them, by handler.
+        chains: of a command runner: how they follow each other.
         started: of commands: what the runner told of each, by hint.
         filing: commands of a runner that died, which have ended and whose
             verdicts it was told to file, by hint.
@@ -82,6 +84,7 @@ class Worker:
             collections.OrderedDict()
         )
         self.counts: dict[str, int] = {}
+        self.chains = Chains()
         self.started: dict[str, Child] = {}
         self.filing: dict[str, Child] = {}
         self._unpacker = Unpacker()
@@ -133,18 +136,44 @@ class Worker:
             out += message.get("reports", ())
         return out
 
-    def give(self, hints: list[str], handler: str) -> None:
-        """Hint at jobs; the worker claims them in this order."""
+    def slots(self, handler: str) -> int:
+        """How many slots jobs of *handler* take here."""
+        if self.kind == "python":
+            return min(1, self.counts.get(handler, 0))
+        return self.chains.slots.get(handler, 0)
+
+    def give(
+        self, hints: list[str], handler: str, chain: Chain | None = None
+    ) -> None:
+        """
+        Hint at jobs; the worker claims them in this order.
+
+        Args:
+            chain: of a command runner: that they follow; None: a new one.
+        """
+        number = 0
+        if self.kind == "command":
+            chain = chain or self.chains.begin(handler)
+            number = chain.number
+        self.take_on(hints, handler, chain)
+        self.send({"jobs": hints, "handler": handler, "chain": number})
+
+    def take_on(
+        self, hints: list[str], handler: str, chain: Chain | None
+    ) -> None:
+        """Book jobs that the worker is to answer."""
         for hint in hints:
             self.outstanding[hint] = handler
         self.counts[handler] = self.counts.get(handler, 0) + len(hints)
-        self.send({"jobs": hints, "handler": handler})
+        if chain is not None:
+            self.chains.give(chain, hints)
 
     def give_ended(self, child: Child, code: int) -> None:
         """Let a runner file how a command of another ended."""
-        self.outstanding[child.hint] = child.handler
+        self.take_on(
+            [child.hint], child.handler, self.chains.begin(child.handler)
+        )
         self.filing[child.hint] = child
-        self.counts[child.handler] = self.counts.get(child.handler, 0) + 1
         self.send({"ended": {
             "hint": child.hint, "active": child.active,
             "handler": child.handler, "pid": child.pid, "code": code,
@@ -157,6 +186,7 @@ class Worker:
         handler = self.outstanding.pop(hint, None)
         if handler is not None:
             self.counts[handler] -= 1
+            self.chains.answered(hint)
             self.started.pop(hint, None)
             self.filing.pop(hint, None)
         return handler

@@ -11,11 +11,13 @@ from typing import Any
 
 _LENGTH = struct.Struct(">I")
 MESSAGE_MAX_BYTES = 16 << 20
+#: Made once: json.dumps would make one for every message.
+_encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def pack(message: dict[str, Any]) -> bytes:
     """Make the bytes of one message."""
-    data = json.dumps(message, separators=(",", ":")).encode("ascii")
+    data = _encode(message).encode("ascii")
     return _LENGTH.pack(len(data)) + data
 
 

@@ -9,7 +9,7 @@ import socket
 import sys
 from typing import Any
 
-from spooler import cmdrunner, fsops, pyrunner
+from spooler import cmdloop, fsops, pyrunner
 from spooler.wire import Unpacker
 from spooler.worker import RECEIVE_BYTES, UMASK, Link
 
@@ -31,7 +31,7 @@ def main() -> None:
     """``python -m spooler.workermain KIND SOCKET_FD BOARD_FD PARENT_PID``."""
     kind, sock_fd, board_fd, parent = sys.argv[1], *map(int, sys.argv[2:5])
     if kind == "python":
-        die_with_parent(parent)  # cmdrunner ends its commands first
+        die_with_parent(parent)  # cmdloop ends its commands first
     for fd in map(int, os.listdir("/proc/self/fd")):
         if fd > 2:
             try:
@@ -55,7 +55,7 @@ def main() -> None:
     if kind == "python":
         pyrunner.run(link, board_fd, messages)
     else:
-        cmdrunner.run(link, messages)
+        cmdloop.run(link, messages)
 
 
 if __name__ == "__main__":

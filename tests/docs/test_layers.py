@@ -33,7 +33,7 @@ LAYERS = {
        " workermain foster leftover arrivals dispatch control"
        " sweep notify crew deaths report tour ledger health room rescue stale"
        " upkeep keyring rejects workdirs stop doorbell running feed usage"
-       " journal"
+       " journal programs chain cmdloop"
        " outbox waiting handle context options prepare tasks"
        " tasklist taskload looper raised calls executor"
        " joblog station pytest_plugin"

@@ -44,12 +44,23 @@ class Desk:
     Attributes:
         out: hints it was given and has not answered, with their handlers.
         started: of commands, those it told of.
+        chains: of commands: number of the chain each hint is in; one chain
+            runs one at a time.
     """
 
     kind: str
     ready: bool = True
     out: dict[str, str] = dataclasses.field(default_factory=dict)
     started: set[str] = dataclasses.field(default_factory=set)
+    chains: dict[str, int] = dataclasses.field(default_factory=dict)
+
+    def slots(self) -> list[str]:
+        """The handler of each slot in use."""
+        if self.kind == "python":
+            return list(set(self.out.values()))
+        return list({
+            self.chains[hint]: handler for hint, handler in self.out.items()
+        }.values())
 
 
 class Queue:
@@ -140,12 +151,8 @@ class Order:
         return own
 
     def running(self, name: str) -> int:
-        """How many run; a Python worker runs one at a time."""
-        counts = [list(desk.out.values()).count(name) for desk in self.desks]
-        return sum(
-            min(1, count) if desk.kind == "python" else count
-            for desk, count in zip(self.desks, counts)
-        )
+        """How many run; a Python worker or a chain runs one at a time."""
+        return sum(desk.slots().count(name) for desk in self.desks)
 
     def _shares(self, name: str) -> bool:
         handler = self.queues[name].handler
@@ -155,7 +162,7 @@ class Order:
         """Shared slots that are taken."""
         return sum(
             bool(desk.out) if desk.kind == "python"
-            else sum(map(self._shares, desk.out.values()))
+            else sum(map(self._shares, desk.slots()))
             for desk in self.desks
         )
 
@@ -175,7 +182,7 @@ class Order:
                if desk.kind == handler.kind and desk.ready]
         if handler.kind == "python":
             return any(not desk.out for desk in fit)
-        return any(len(desk.out) - len(desk.started) < UNSTARTED_MAX
+        return any(len(desk.slots()) - len(desk.started) < UNSTARTED_MAX
                    for desk in fit)
 
     def _here(self, queue: Queue, again: bool) -> list[Key]:
@@ -192,7 +199,9 @@ class Order:
 
     # The judgement.
 
-    def gave(self, desk: Desk, name: str, hints: list[str]) -> None:
+    def gave(
+        self, desk: Desk, name: str, hints: list[str], chain: int
+    ) -> None:
         """*hints* of handler *name* were handed out, in this order."""
         queue = self.queues[name]
         self.insist(hints and len(hints) <= BATCH_MAX, f"gave {len(hints)}")
@@ -202,9 +211,14 @@ class Order:
         first = min(filter(None, (
             self.best(queue), *map(key_of, hints), *queue.maybe[:1]
         )))
-        if desk.kind == "python" and desk.out:
-            self.insist(set(desk.out.values()) == {name}, "mixed batches")
-            self._nobody_waits(first, name)
+        before = {
+            handler for hint, handler in desk.out.items()
+            if desk.kind == "python" or desk.chains[hint] == chain
+        }
+        if before:
+            self.insist(before == {name}, "mixed batches")
+            if self._shares(name):
+                self._nobody_waits(first, name)
             self.topped += len(hints)
         else:
             self.insist(self.below_limit(queue.handler),
@@ -214,6 +228,7 @@ class Order:
         for hint in hints:
             self._turn(queue, hint)
             desk.out[hint] = name
+            desk.chains[hint] = chain
         self.judged += len(hints)
 
     def _nobody_waits(self, first: Key, name: str) -> None:

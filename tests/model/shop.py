@@ -102,7 +102,18 @@ class Hand(Worker):
     def send(self, message: dict[str, Any]) -> None:
         """What ``give`` says."""
         self.inbox += message["jobs"]
-        self.shop.gave(self, message["handler"], message["jobs"])
+        self.shop.gave(
+            self, message["handler"], message["jobs"], message["chain"]
+        )
+
+    def first(self) -> str | None:
+        """What it can take up now: of each chain, one after the other."""
+        if self.kind == "python":
+            return self.inbox[0] if self.inbox and not self.runs else None
+        busy = {self.desk.chains[hint] for hint, _ in self.runs}
+        return next((
+            hint for hint in self.inbox if self.desk.chains[hint] not in busy
+        ), None)
 
     def receive(self) -> list[list[Any]]:
         """What it has to tell."""
@@ -249,13 +260,15 @@ class Shop:
             self.order.held[handler, False] = len(lane.fresh)
             self.order.held[handler, True] = len(lane.again)
 
-    def gave(self, hand: Hand, handler: str, hints: list[str]) -> None:
+    def gave(
+        self, hand: Hand, handler: str, hints: list[str], chain: int
+    ) -> None:
         """Hints were handed out."""
         if self._sharing:
             hand.desk.out.update((hint, handler) for hint in hints)
             return
         self._count_held()
-        self.order.gave(hand.desk, handler, hints)
+        self.order.gave(hand.desk, handler, hints, chain)
 
     # What happens.
 
@@ -336,6 +349,8 @@ class Shop:
     def _answer(self, hand: Hand) -> None:
         for report in hand.reports:
             kind, hint = report[0], report[1]
+            if kind == "unstarted":
+                (hint,) = hint
             handler = hand.desk.out.get(hint)
             if kind == "started":
                 hand.desk.started.add(hint)
@@ -347,7 +362,7 @@ class Shop:
                 owner = handler or self._handler(hint)
                 assert owner is not None
                 self.order.queues[owner].rumour(hint)
-            if kind == "back" and handler is not None:
+            if kind in ("back", "unstarted") and handler is not None:
                 self.order.queues[handler].rumour(hint)
                 self._know({hint})
             elif kind == "taken":
@@ -369,9 +384,10 @@ class Shop:
 
     def take(self, hand: Hand) -> None:
         """A worker claims the next job it was told of."""
-        if not hand.inbox or (hand.kind == "python" and hand.runs):
+        hint = hand.first()
+        if hint is None:
             return
-        hint = hand.inbox.pop(0)
+        hand.inbox.remove(hint)
         active = self.spool.claim(hint, hand.owner)
         if active is None:
             hand.reports.append(["taken", hint])
@@ -407,8 +423,17 @@ class Shop:
 
     def give_back(self, hand: Hand) -> None:
         """A worker does not take up what it was told of."""
-        if hand.inbox:
-            hand.reports.append(["back", hand.inbox.pop()])
+        if not hand.inbox:
+            return
+        hint = hand.inbox.pop()
+        if hand.kind == "python":
+            hand.reports.append(["back", hint])
+            return
+        chain = hand.desk.chains[hint]
+        rest = [item for item in hand.inbox
+                if hand.desk.chains[item] == chain]
+        hand.inbox = [item for item in hand.inbox if item not in rest]
+        hand.reports += [["unstarted", [item]] for item in (*rest, hint)]
 
     def remove(self, number: int) -> None:
         """Somebody takes a waiting job away, or puts it aside."""
@@ -455,9 +480,7 @@ class Shop:
         for number in range(_BOOT_TURNS):
             self.turn()
             for hand in self.hands:
-                while hand.inbox and not (
-                    hand.kind == "python" and hand.runs
-                ):
+                while hand.first() is not None:
                     self.take(hand)
                 while hand.runs:
                     self.finish(hand, number)

@@ -168,7 +168,7 @@ MUTANTS = (
         "tests/unit/test_index.py::test_retries_and_fresh_jobs_take_turns",
     ),
     Mutant(
-        "a timeout ends the leader alone", "cmdrunner",
+        "a timeout ends the leader alone", "programs",
         "        os.killpg(pid, number)\n",
         "        os.kill(pid, number)\n",
         _RUN + "test_a_timeout_ends_all_of_a_command",
