@@ -1,10 +1,6 @@
 # SPDX-License-Identifier: MIT
 """
-Talk between spoolctl and a running spoold, over a socket in the spool.
-
-One JSON line asks, one answers.  The socket lies in the daemon's private
-directory, so its mode decides who may ask.  Everything a person needs
-without it is on disk.
+What a running spoold answers over a socket in the spool; see asking.py.
 """
 
 import json
@@ -15,57 +11,10 @@ from collections.abc import Callable
 from typing import Any
 
 from spooler import fsops
+from spooler.asking import SOCKET, address
 
-SOCKET = "control"
 REQUEST_MAX_BYTES = 64 << 10
 _CONNECTIONS_MAX = 64
-
-
-def _address(private_fd: int) -> str:
-    # A path of its own would often be longer than the 107 bytes allowed.
-    return f"/proc/self/fd/{private_fd}/{SOCKET}"
-
-
-def ask(
-    private_fd: int, request: dict[str, Any], timeout_s: float = 5.0
-) -> dict[str, Any] | None:
-    """
-    Ask the daemon of the spool.
-
-    Returns:
-        Its answer; None if no daemon is running.
-
-    Raises:
-        TimeoutError: it runs but does not answer.
-        PermissionError: this user may not ask.
-    """
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
-        sock.settimeout(timeout_s)
-        try:
-            sock.connect(_address(private_fd))
-        except (FileNotFoundError, ConnectionRefusedError):
-            return None
-        data = bytearray()
-        try:
-            sock.sendall(json.dumps(request).encode("ascii") + b"\n")
-            while not data.endswith(b"\n"):
-                chunk = sock.recv(1 << 16)
-                if not chunk:
-                    return None
-                data += chunk
-        except ConnectionError:
-            return None  # it ended meanwhile
-    answer = json.loads(data)
-    return answer if isinstance(answer, dict) else None
-
-
-def holder(private_fd: int) -> str:
-    """Who serves the spool, in brackets; "" if that cannot be told."""
-    try:
-        answer = ask(private_fd, {"verb": "status"}, 1.0)
-    except OSError:
-        return ""
-    return f" (pid {answer['pid']})" if answer else ""
 
 
 class Server:
@@ -90,7 +39,7 @@ class Server:
         fsops.unlink(private_fd, SOCKET)  # of a dead daemon: we hold the lock
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            self._listener.bind(_address(private_fd))
+            self._listener.bind(address(private_fd))
             os.chmod(SOCKET, 0o660, dir_fd=private_fd)
             self._listener.listen(16)
         except BaseException:

@@ -20,9 +20,10 @@ from typing import Any
 
 from spooler import check, fsops, names, report
 from spooler.arrivals import Arrivals
+from spooler.asking import holder
 from spooler.cgroup import delegated
 from spooler.config import Config
-from spooler.control import Server, holder
+from spooler.control import Server
 from spooler.crew import Crew
 from spooler.dispatch import Dispatcher, slots_of
 from spooler.errors import ConfigError, SpoolError

@@ -5,7 +5,7 @@ import dataclasses
 import time
 from typing import Any
 
-from spooler import fsops, names, record, settle
+from spooler import fsops, names, record, verdicts
 from spooler.errors import JobFailed, JobLost, RemoteError
 from spooler.record import Record
 from spooler.spool import Spool
@@ -59,14 +59,14 @@ class Ending:
         raise self._failure()
 
     def _failure(self) -> JobFailed:
-        kind, status = settle.reason_of(self.verdict)
+        kind, status = verdicts.reason_of(self.verdict)
         text, trace, runs = "", None, 0
         if self.record is not None:
             trace = self.record.traceback
             runs = len(self.record.runs)
             if runs:
                 text = self.record.runs[-1].text
-        reason = settle.describe(kind, status, text)
+        reason = verdicts.describe(kind, status, text)
         error = JobFailed(self.job_id, reason, kind, status, runs)
         if trace is not None:
             error.__cause__ = RemoteError(trace)

@@ -5,7 +5,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 
-from spooler import names, settle, units
+from spooler import names, units, verdicts
 from spooler.breaker import Breaker
 from spooler.clock import base_ns, steady_ns
 from spooler.config import Config
@@ -151,5 +151,5 @@ class Ledger:
                 extra=told,
             )
         if parsed is not None and handler is not None:
-            kind, _ = settle.reason_of(parsed.verdict)
+            kind, _ = verdicts.reason_of(parsed.verdict)
             self.died(handler, kind, text)

@@ -7,10 +7,11 @@ pieces, and only those that are wanted become a JobView.  Nothing is opened
 and nothing is stat'ed.
 """
 
+from __future__ import annotations
+
 import heapq
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
 
 from spooler import names
 from spooler.errors import NotFound
@@ -18,6 +19,10 @@ from spooler.spool import Spool
 from spooler.states import FLOW, State
 from spooler.text import inert
 from spooler.view import JobView, view
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # what starts fast imports nothing in vain
+    from collections.abc import Callable, Iterable, Iterator
 
 #: Where a job is sorted that has no rank yet: behind those of its priority.
 _UNRANKED = f"{9 - names.DEFAULT_PRIORITY}.~"

@@ -6,10 +6,15 @@ How far a job is, as its handler tells it: ``PERCENT [TEXT]`` or
 Pure: bytes in, a record out; what cannot be understood is no progress.
 """
 
+from __future__ import annotations
+
 import math
-from typing import Any
 
 from spooler.text import inert
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 LINE_MAX_BYTES = 512
 TEXT_MAX_CHARS = 200

@@ -18,6 +18,7 @@ from spooler.record import Record, Run
 from spooler.spool import Spool
 from spooler.states import FLOW, State
 from spooler.text import inert
+from spooler.verdicts import WORDS
 
 #: A handler that asks for more gets this: the year fits into a name.
 _DELAY_MAX_S = 10 * 365 * 86400.0
@@ -25,15 +26,6 @@ _DELAY_MAX_S = 10 * 365 * 86400.0
 #: What becomes of the job: filed as done; tried again while attempts are
 #: left; tried again without costing one; filed as failed at once.
 DONE, RETRY, DEFER, FAIL = "done", "retry", "defer", "fail"
-
-_WORDS = {
-    "ok": "ok", "exit": "exit", "signal": "sig", "timeout": "timeout",
-    "error": "error", "defer": "defer", "fail": "fail", "bad": "bad",
-    "lost": "lost", "killed": "killed", "no-handler": "noroute",
-    "unknown-handler": "unknown", "start": "start",
-    "expired": "expired",
-}
-KINDS = {word: kind for kind, word in _WORDS.items()}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,7 +66,7 @@ class Outcome:
     def verdict(self) -> str:
         """The word that goes into the name."""
         number = self.status
-        return _WORDS[self.kind] + ("" if number is None else str(number))
+        return WORDS[self.kind] + ("" if number is None else str(number))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,33 +79,9 @@ class Settled:
     text: str = ""
 
 
-def reason_of(verdict: str) -> tuple[str, int | None]:
-    """Kind and status that a verdict word in a name stands for."""
-    word = verdict.rstrip("0123456789")
-    digits = verdict[len(word):]
-    return KINDS.get(word, word), int(digits) if digits else None
-
-
-def describe(kind: str, status: int | None, text: str) -> str:
-    """The reason in one line, as INFO shows it."""
-    if kind in ("exit", "signal"):
-        head = f"{kind} {status}"
-        return f"{head}: {text}" if text else head
-    return text or _PLAIN.get(kind, kind)
-
-
 _PLAIN_CHARS = (
     names.STEM_CHARS + len(".a1.c") + names.OWNER_CHARS + names.TOKEN_CHARS
 )
-_PLAIN = {
-    "no-handler": "no handler: no pattern matches its name, no default",
-    "unknown-handler": "its handler is not configured",
-    "lost": "interrupted: its worker or spoold died",
-    "killed": "killed",
-    "timeout": "timed out",
-    "defer": "asked to be run later",
-    "expired": "expired: it waited too long",
-}
 
 
 def settle(

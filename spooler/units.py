@@ -5,8 +5,6 @@ Durations, sizes and moments: as a person writes and as a program reads.
 Pure.  Durations are seconds, sizes bytes, moments ns of the wall clock.
 """
 
-import datetime
-
 NS = 1_000_000_000
 DURATION_MAX_S = 100 * 365 * 86400
 
@@ -114,6 +112,8 @@ def parse_moment(text: str) -> int:
     Raises:
         ValueError: it is neither, or lies outside 1970..2200.
     """
+    import datetime  # few listings need it
+
     try:
         if text.startswith("@"):
             seconds = float(text[1:])
@@ -131,6 +131,8 @@ def parse_moment(text: str) -> int:
 
 def format_moment(ns: int) -> str:
     """Write ns of the wall clock as RFC 3339 UTC with microseconds."""
+    import datetime  # see parse_moment
+
     whole, rest = divmod(ns // 1000, 1_000_000)
     try:
         moment = datetime.datetime.fromtimestamp(whole, datetime.timezone.utc)

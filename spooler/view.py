@@ -6,19 +6,23 @@ What a name does not tell (reason, value, times) is read for one job at a
 time, when it is shown.
 """
 
-import dataclasses
-import os
-from typing import Any
+from __future__ import annotations
 
-from spooler import fsops, names, record, settle, units
+import os
+
+from spooler import fsops, names, units, verdicts
 from spooler.errors import BadJob
-from spooler.record import Record
 from spooler.spool import Spool
 from spooler.states import State
 from spooler.text import inert
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # a listing without reasons is spared the rest
+    from typing import Any
 
-@dataclasses.dataclass(frozen=True)
+    from spooler.record import Record
+
+
 class JobView:
     """
     One job as its name tells it.
@@ -30,10 +34,15 @@ class JobView:
         name: the name taken apart; None before admission.
     """
 
-    id: str
-    state: State
-    entry: str
-    name: names.Name | None
+    __slots__ = ("id", "state", "entry", "name")
+
+    def __init__(
+        self, id: str, state: State, entry: str, name: names.Name | None
+    ) -> None:
+        self.id = id
+        self.state = state
+        self.entry = entry
+        self.name = name
 
     @property
     def dropped_name(self) -> str | None:
@@ -61,7 +70,6 @@ def view(state: State, entry: str) -> JobView | None:
     return None
 
 
-@dataclasses.dataclass(frozen=True)
 class Details:
     """
     What is told of one job beyond its name.
@@ -72,9 +80,15 @@ class Details:
         finished_ns: wall clock of the last move of a final job.
     """
 
-    record: Record | None = None
-    torn: bool = False
-    finished_ns: int | None = None
+    __slots__ = ("record", "torn", "finished_ns")
+
+    def __init__(
+        self, record: Record | None = None, torn: bool = False,
+        finished_ns: int | None = None,
+    ) -> None:
+        self.record = record
+        self.torn = torn
+        self.finished_ns = finished_ns
 
 
 _RECORDED = (State.DONE, State.FAILED, State.DEFERRED)
@@ -84,6 +98,8 @@ def details(spool: Spool, job: JobView) -> Details:
     """Read what lies beside a job.  Never fails for a job that moved on."""
     if job.name is None:
         return Details()
+    from spooler import record  # see above
+
     states = [job.state] if job.state in _RECORDED else [State.DEFERRED]
     found, torn = None, False
     for state in states:
@@ -126,7 +142,7 @@ def reason(job: JobView, more: Details) -> dict[str, Any] | None:
         if job.state is State.DEFERRED:
             return {"kind": "delayed", "status": None, "text": "not yet due"}
         return None
-    kind, status = settle.reason_of(name.verdict)
+    kind, status = verdicts.reason_of(name.verdict)
     if kind == "ok":
         return None
     text = ""
@@ -136,7 +152,7 @@ def reason(job: JobView, more: Details) -> dict[str, Any] | None:
         text = "its record is torn; nothing in it can be trusted"
     return {
         "kind": kind, "status": status,
-        "text": settle.describe(kind, status, text),
+        "text": verdicts.describe(kind, status, text),
     }
 
 
@@ -166,7 +182,7 @@ def to_json(
             name.micros / 1e6 if name.micros is not None else None
         )
         finished = more.finished_ns
-        kind, status = settle.reason_of(name.verdict)
+        kind, status = verdicts.reason_of(name.verdict)
         out.update({
             "started": _moment(last.started_ns if last else (
                 None if finished is None or seconds is None

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from spooler import fsops, jobload, names, settle, units
+from spooler import fsops, jobload, names, settle, units, verdicts
 from spooler.clock import base_ns
 from spooler.config import Config, Handler
 from spooler.errors import BadJob
@@ -290,7 +290,7 @@ class Link:
             )
             text = ""
             if settled.state is not State.DONE:
-                text = settle.describe(
+                text = verdicts.describe(
                     outcome.kind, outcome.status, outcome.text
                 )[:REASON_MAX_CHARS]
             self.report(

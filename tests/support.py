@@ -15,7 +15,7 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from spooler import control, layout, names
+from spooler import asking, layout, names
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SPOOLD = str(ROOT / "bin" / "spoold")
@@ -227,7 +227,7 @@ class SpoolDir:
         """Ask the daemon of this spool; None if none answers."""
         fd = os.open(self.path / "run", os.O_RDONLY | os.O_DIRECTORY)
         try:
-            return control.ask(fd, {"verb": "status", **request})
+            return asking.ask(fd, {"verb": "status", **request})
         finally:
             os.close(fd)
 

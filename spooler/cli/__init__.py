@@ -2,8 +2,8 @@
 """
 spoolctl, one short file per verb.
 
-A plain submit is what scripts call in loops: it is done here, without
-importing a command line library, which would cost three times the rest.
+What is called in loops, a plain submit, ls or status, is done by quick.py
+without importing a command line library.
 """
 
 import sys
@@ -14,7 +14,7 @@ def main() -> None:
     from spooler.cli import quick, stdio
 
     stdio.mend()
-    status = quick.submit(sys.argv[1:])
+    status = quick.run(sys.argv[1:])
     if status is None:
         from spooler.cli.app import run
 

@@ -7,17 +7,9 @@ import sys
 
 import click
 
-from spooler import fsops
-from spooler.cli import stdio
-from spooler.errors import (
-    EX_FAILED,
-    EX_INTERRUPTED,
-    EX_NOPERM,
-    EX_NOSUCH,
-    EX_USAGE,
-    NotFound,
-    SpoolError,
-)
+from spooler.cli import out
+from spooler.cli.guard import guarded
+from spooler.errors import EX_INTERRUPTED, EX_USAGE
 from spooler.place import spool_path
 
 #: Every verb, in the order of --help; each is a module of this package.
@@ -66,23 +58,7 @@ class Verbs(click.Group):
 def spoolctl(ctx: click.Context, spool: str | None, color: str) -> None:
     """See and steer the jobs of a spool, a directory that is a queue."""
     ctx.obj = spool_path(spool)
-    ctx.color = wants_color(color, dict(os.environ), sys.stdout.isatty())
-
-
-def wants_color(choice: str, environ: dict[str, str], tty: bool) -> bool:
-    """Decide about colour as no-color.org and force-color.org say."""
-    if choice != "auto":
-        return choice == "always"
-    if environ.get("NO_COLOR"):
-        return False
-    if environ.get("FORCE_COLOR"):
-        return True
-    return tty and environ.get("TERM", "dumb") != "dumb"
-
-
-def say(text: str) -> None:
-    """Talk to a person, on standard error."""
-    click.echo(f"spoolctl: {text}", err=True)
+    ctx.color = out.use_color(color)
 
 
 def run() -> int:
@@ -92,34 +68,18 @@ def run() -> int:
         from spooler.cli import completion
 
         return completion.answer(spoolctl, asked)
+    return guarded(_invoke)
+
+
+def _invoke() -> object:
     try:
         # Not spoolctl(): that exits 1 when a reader has seen enough.
         with spoolctl.make_context("spoolctl", sys.argv[1:]) as context:
-            status = spoolctl.invoke(context)
-        sys.stdout.flush()
-        return status if isinstance(status, int) else 0
+            return spoolctl.invoke(context)
     except click.exceptions.Exit as ended:
         return ended.exit_code
     except click.exceptions.Abort:
         return EX_INTERRUPTED
-    except KeyboardInterrupt:
-        return EX_INTERRUPTED
     except click.ClickException as error:
         error.show()
         return EX_USAGE
-    except NotFound as error:
-        say(str(error))
-        return EX_NOSUCH
-    except SpoolError as error:
-        say(str(error))
-        return error.status
-    except BrokenPipeError:
-        stdio.give_up()  # whoever read us has seen enough
-        return 0
-    except PermissionError as error:
-        say(f"{fsops.why(error)}; only the spool's owner may do this")
-        return EX_NOPERM
-    except OSError as error:
-        stdio.give_up()
-        say(fsops.why(error))
-        return EX_FAILED

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 import click
 
 from spooler import check, fsops, leftover, names, repair
+from spooler.asking import holder
 from spooler.cli.common import emit, load_config
 from spooler.cli.progress import Meter
-from spooler.control import holder
 from spooler.errors import EX_FAILED, EX_NOPERM, SpoolError
 from spooler.lock import DAEMON_LOCK, Instances, Lock
 from spooler.spool import PRIVATE, Spool

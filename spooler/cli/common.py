@@ -1,25 +1,27 @@
 # SPDX-License-Identifier: MIT
 """What the verbs share: opening, selecting, rendering."""
 
-import json
+from __future__ import annotations
+
 import os
 import sys
 import time
-import unicodedata
-from collections.abc import Iterable, Iterator
-from typing import Any
 
-import click
-
-from spooler import configfile, control, pause, progress, units, view
-from spooler.cli.app import say
-from spooler.config import Config
+from spooler import asking, pause, progress, units, view
+from spooler.cli.out import echo, say, style
 from spooler.errors import EX_USAGE, ConfigError, SpoolError
-from spooler.route import Router
 from spooler.spool import Spool
 from spooler.states import FLOW, State
 from spooler.text import inert
 from spooler.view import Details, JobView
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # what starts fast imports nothing in vain
+    from collections.abc import Iterable, Iterator
+    from typing import Any
+
+    from spooler.config import Config
+    from spooler.route import Router
 
 WORDS = {state.word: state for state in FLOW}
 UNFINISHED = (State.HELD, State.INCOMING, State.DEFERRED, State.ACTIVE)
@@ -27,32 +29,6 @@ _COLORS = {
     State.DONE: "green", State.FAILED: "red", State.ACTIVE: "blue",
     State.DEFERRED: "yellow", State.HELD: "magenta",
 }
-
-
-class Duration(click.ParamType[float]):
-    """A duration option: seconds."""
-
-    name = "duration"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> float:
-        """Read 90s, 1h30m, 2d."""
-        try:
-            return units.parse_duration(str(value))
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-
-
-class Moment(click.ParamType[int]):
-    """A moment option: ns of the wall clock."""
-
-    name = "moment"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> int:
-        """Read RFC 3339 or @epoch."""
-        try:
-            return units.parse_moment(str(value))
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
 
 
 def states_of(words: Iterable[str], default: Iterable[State]) -> list[State]:
@@ -77,6 +53,9 @@ def load_config(spool: Spool) -> Config:
 
     With the tasks of modules if spoold runs; ``unknown_tasks`` tells if not.
     """
+    from spooler import configfile  # many listings need nothing of it
+    from spooler.config import Config
+
     try:
         read = configfile.load(spool.path)
     except ConfigError as error:
@@ -107,20 +86,31 @@ class Teller:
     """Tells handler and attempts of a job, for all verbs alike."""
 
     def __init__(self, spool: Spool) -> None:
-        self._config = load_config(spool)
-        self._router = Router(self._config)
+        self._spool = spool
+        self._read: tuple[Config, Router] | None = None
+
+    def _configured(self) -> tuple[Config, Router]:
+        if self._read is None:
+            from spooler.route import Router
+
+            config = load_config(self._spool)
+            self._read = config, Router(config)
+        return self._read
 
     def handler(self, job: JobView) -> str | None:
         """The handler's name, by name or by route; None if none."""
         if job.name is None:
             if job.entry.endswith(".job"):
                 return None  # in the document, which spoold reads
-            return self._router.route(job.entry)
-        return self._router.handler_of(job.name)
+            return self._configured()[1].route(job.entry)
+        told = job.name.told_handler
+        if told is not None:
+            return told or None  # most are told so
+        return self._configured()[1].handler_of(job.name)
 
     def max_attempts(self, job: JobView) -> int | None:
         """Of its handler; None if that is not known."""
-        handler = self._config.handlers.get(self.handler(job) or "")
+        handler = self._configured()[0].handlers.get(self.handler(job) or "")
         return handler.attempts if handler else None
 
     def json(
@@ -141,14 +131,16 @@ class Teller:
 
 def emit(fields: dict[str, Any]) -> None:
     """Print one JSON line."""
+    import json  # few listings need it
+
     # ASCII: a name may hold what moves a terminal's cursor.
-    click.echo(json.dumps(fields))
+    echo(json.dumps(fields))
 
 
 def ask_status(spool: Spool) -> dict[str, Any] | None:
     """The running daemon's word; None if none runs or none may ask."""
     try:
-        return control.ask(spool.private_fd, {"verb": "status"})
+        return asking.ask(spool.private_fd, {"verb": "status"})
     except (TimeoutError, OSError):
         return None
 
@@ -177,7 +169,7 @@ def told(mark: str) -> str:
 def tell_of_marks(spool: Spool, resumed: Iterable[str] = ()) -> None:
     """Let a running spoold see at once which handlers pause."""
     try:
-        control.ask(
+        asking.ask(
             spool.private_fd, {"verb": "marks", "resumed": list(resumed)}
         )
     except TimeoutError:
@@ -250,7 +242,7 @@ def print_table(
 ) -> None:
     """Print aligned columns; the last is cut at a terminal's width."""
     for line in table_lines(header, rows, [None] * len(rows), columns()):
-        click.echo(line)
+        echo(line)
 
 
 def columns() -> int:
@@ -282,7 +274,7 @@ def table_lines(
         cells[-1] = _cut(row[-1], room - used) if room else row[-1]
         if state is not None:
             index = header.index("STATE")
-            cells[index] = click.style(cells[index], fg=_COLORS.get(state))
+            cells[index] = style(cells[index], fg=_COLORS.get(state))
         yield "  ".join(cells).rstrip()
 
 
@@ -294,6 +286,8 @@ def _width(text: str) -> int:
 
 
 def _char_width(char: str) -> int:
+    import unicodedata
+
     if unicodedata.combining(char):
         return 0
     return 2 if unicodedata.east_asian_width(char) in "WF" else 1

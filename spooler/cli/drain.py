@@ -9,9 +9,10 @@ import time
 import click
 
 from spooler import configfile, listing, pause, taskload
-from spooler.cli.app import say
-from spooler.cli.common import Duration, ask_status
+from spooler.cli.common import ask_status
+from spooler.cli.out import say
 from spooler.cli.spoold import set_up_logging
+from spooler.cli.words import Duration
 from spooler.doorbell import Doorbell
 from spooler.errors import EX_FAILED, EX_TIMEOUT, SpoolError
 from spooler.spool import Spool

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 import click
 
 from spooler import fsops, listing, units, view
-from spooler.cli.app import say
+from spooler.cli.choose import Selection
 from spooler.cli.common import Teller, emit, shown_name
-from spooler.cli.select import Selection, selection_options
+from spooler.cli.out import say
+from spooler.cli.select import selection_options
 from spooler.errors import EX_FAILED, SpoolError
 from spooler.feed import Event, Feed
 from spooler.spool import Spool

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from spooler import control, listing
+from spooler import asking, listing
 from spooler.cli.select import Steering, steering_options, verb
 from spooler.doorbell import Doorbell
 from spooler.errors import EX_FAILED, EX_NODAEMON, SpoolError
@@ -86,7 +86,7 @@ def _report(job: JobView) -> bool:
 
 def _ask(spool: Spool, job_id: str) -> bool:
     """Tell spoold to kill a job; False if it does not know it to run."""
-    answer = control.ask(spool.private_fd, {"verb": "kill", "id": job_id})
+    answer = asking.ask(spool.private_fd, {"verb": "kill", "id": job_id})
     if answer is None:
         raise SpoolError(
             "spoold is not running, so nothing runs; what it left in active/"

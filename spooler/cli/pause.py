@@ -5,7 +5,7 @@ import click
 
 from spooler import pause
 from spooler.cli import common
-from spooler.cli.app import say
+from spooler.cli.out import say
 from spooler.cli.words import HandlerName
 from spooler.spool import Spool
 

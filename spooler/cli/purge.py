@@ -6,10 +6,11 @@ import time
 import click
 
 from spooler import fsops, listing, retention, units
-from spooler.cli.common import WORDS, Duration, Teller
+from spooler.cli.choose import Selection
+from spooler.cli.common import WORDS, Teller
 from spooler.cli.progress import track
-from spooler.cli.select import Selection, confirm
-from spooler.cli.words import HandlerName
+from spooler.cli.select import confirm
+from spooler.cli.words import Duration, HandlerName
 from spooler.spool import Spool
 from spooler.states import State
 from spooler.view import JobView

@@ -1,5 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""``spoolctl [-C SPOOL] submit [-p PRI] HANDLER [ARG...]``, and no more."""
+"""
+The plain forms of what scripts and people call most, and no more.
+
+``submit [-p PRI] HANDLER [ARG...]``, ``ls [-q | -w | --json] [STATE...]`` and
+``status [--json]`` are done here, without importing a command line library,
+which would cost more than all the rest.  They end up in the same functions;
+what is typed in any other way is for app.py.
+"""
 
 import sys
 
@@ -15,19 +22,22 @@ from spooler.errors import (
 from spooler.place import spool_path
 
 
-def submit(words: list[str]) -> int | None:
+def run(words: list[str]) -> int | None:
     """
-    Do a plain submit.
+    Do what a plain command line says.
 
     Returns:
         Its exit status; None if *words* ask for anything else.
     """
-    chosen, priority = None, names.DEFAULT_PRIORITY
+    chosen = None
     if words[:1] == ["-C"] and len(words) > 1:
         chosen, words = words[1], words[2:]
-    if words[:1] != ["submit"]:
-        return None
-    words = words[1:]
+    verb = _VERBS.get(words[0]) if words else None
+    return None if verb is None else verb(chosen, words[1:])
+
+
+def _submit(chosen: str | None, words: list[str]) -> int | None:
+    priority = names.DEFAULT_PRIORITY
     if words[:1] == ["-p"] and len(words) > 1:
         if len(words[1]) != 1 or words[1] not in "0123456789":
             return None
@@ -37,6 +47,40 @@ def submit(words: list[str]) -> int | None:
     return submit_one(
         spool_path(chosen), words[0], tuple(words[1:]), priority
     )
+
+
+def _ls(chosen: str | None, words: list[str]) -> int | None:
+    how = [word for word in words if word.startswith("-")]
+    if len(how) > 1 or not set(how) <= set(_FORMS):
+        return None
+    states = tuple(word for word in words if word not in how)
+    forms = {_FORMS[word] for word in how}
+    from spooler.cli import guard, out, table  # what a submit is spared
+
+    out.use_color()
+    path = spool_path(chosen)
+    return guard.guarded(lambda: table.show(
+        path, states, quiet="quiet" in forms, wide="wide" in forms,
+        as_json="json" in forms,
+    ))
+
+
+def _status(chosen: str | None, words: list[str]) -> int | None:
+    if words not in ([], ["--json"]):
+        return None
+    from spooler.cli import guard, out, wellbeing
+
+    out.use_color()
+    path = spool_path(chosen)
+    return guard.guarded(lambda: wellbeing.show(path, bool(words)))
+
+
+#: Options of ls that are understood here, alone, and what they ask for.
+_FORMS = {
+    "-q": "quiet", "--quiet": "quiet", "-w": "wide", "--wide": "wide",
+    "--json": "json",
+}
+_VERBS = {"submit": _submit, "ls": _ls, "status": _status}
 
 
 def submit_one(

@@ -3,55 +3,21 @@
 
 import dataclasses
 import sys
-import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import click
 
-from spooler import listing, units, view
-from spooler.cli.app import say
-from spooler.cli.common import Duration, Teller, states_of
+from spooler import listing
+from spooler.cli.choose import Selection
+from spooler.cli.common import Teller, states_of
+from spooler.cli.out import say
 from spooler.cli.progress import track
-from spooler.cli.words import HandlerName, Job
+from spooler.cli.words import Duration, HandlerName, Job
 from spooler.errors import EX_FAILED, EX_USAGE, SpoolError
 from spooler.spool import Spool
 from spooler.states import State, sources
 from spooler.view import JobView
-
-
-@dataclasses.dataclass(frozen=True)
-class Selection:
-    """Which jobs a verb is for: the filters of a listing."""
-
-    handler: str | None = None
-    since_s: float | None = None
-    older_than_s: float | None = None
-    tags: tuple[str, ...] = ()
-
-    @property
-    def empty(self) -> bool:
-        """Whether it leaves all."""
-        return self == Selection()
-
-    def matches(self, job: JobView, spool: Spool, teller: Teller) -> bool:
-        """Whether a job is among them."""
-        if self.handler is not None and teller.handler(job) != self.handler:
-            return False
-        if self.since_s is not None or self.older_than_s is not None:
-            if not self._has_age(job):
-                return False
-        if not self.tags:
-            return True
-        return set(self.tags) <= set(view.tags(spool, job))
-
-    def _has_age(self, job: JobView) -> bool:
-        if job.submitted_ns is None:
-            return self.older_than_s is None
-        age = time.time() - job.submitted_ns / units.NS
-        if self.since_s is not None and age > self.since_s:
-            return False
-        return self.older_than_s is None or age >= self.older_than_s
 
 
 def selection_options(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -18,10 +18,10 @@ from spooler.cli.common import (
 from spooler.cli.select import named_jobs
 from spooler.cli.words import Job
 from spooler.record import Run
-from spooler.settle import describe
 from spooler.spool import Spool
 from spooler.states import State
 from spooler.text import inert, inert_bytes
+from spooler.verdicts import describe
 from spooler.view import Details, JobView
 
 _TAIL_BYTES = 2000

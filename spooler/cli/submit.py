@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeVar
 import click
 
 from spooler import client, units
-from spooler.cli.common import Duration, Moment, emit
-from spooler.cli.quick import say
-from spooler.cli.words import FileName, HandlerName
+from spooler.cli.common import emit
+from spooler.cli.out import say
+from spooler.cli.words import Duration, FileName, HandlerName, Moment
 from spooler.errors import EX_TEMPFAIL, BadJob, SpoolError, SubmitUnknown
 
 if TYPE_CHECKING:  # few submits need it

@@ -6,16 +6,16 @@ import time
 import click
 
 from spooler import listing, progress, view
-from spooler.cli.common import Duration, Teller, ask_status, emit
+from spooler.cli.common import Teller, ask_status, emit
 from spooler.cli.progress import Meter
 from spooler.cli.select import named_jobs
-from spooler.cli.words import Job
+from spooler.cli.words import Duration, Job
 from spooler.doorbell import Doorbell
 from spooler.errors import EX_FAILED, EX_NOSUCH, EX_TIMEOUT
-from spooler.settle import reason_of
 from spooler.spool import Spool
 from spooler.states import State
 from spooler.text import inert
+from spooler.verdicts import reason_of
 from spooler.view import JobView
 
 FINAL = (State.DONE, State.FAILED)

@@ -17,7 +17,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from spooler import configfile, fsops, names
+from spooler import configfile, fsops, names, units
 from spooler.config import Config
 from spooler.errors import SpoolError
 from spooler.place import spool_path
@@ -48,6 +48,32 @@ class Word(click.ParamType[str]):
     def convert(self, value: Any, param: Any, ctx: Any) -> str:
         """Take it."""
         return str(value)
+
+
+class Duration(click.ParamType[float]):
+    """A duration option: seconds."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        """Read 90s, 1h30m, 2d."""
+        try:
+            return units.parse_duration(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class Moment(click.ParamType[int]):
+    """A moment option: ns of the wall clock."""
+
+    name = "moment"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int:
+        """Read RFC 3339 or @epoch."""
+        try:
+            return units.parse_moment(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 class StateWord(Word):

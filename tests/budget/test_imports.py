@@ -22,6 +22,7 @@ PROGRAMS = {
         SPOOLCTL, "-C", "{spool}", "submit", "noop", "--in", "5m",
     ],
     "ls": [SPOOLCTL, "-C", "{spool}", "ls"],
+    "ls-options": [SPOOLCTL, "-C", "{spool}", "ls", "-n", "3"],
     "status": [SPOOLCTL, "-C", "{spool}", "status"],
     "spoold": [SPOOLD, "--drain", "{spool}"],
 }

@@ -123,9 +123,10 @@ def test_a_spool_that_is_a_file(cli: Cli) -> None:
 
 
 def test_a_broken_configuration_is_no_obstacle(cli: Cli) -> None:
-    """Jobs can be seen and steered while spool.toml is being mended."""
+    """Jobs can be seen and steered while spool.toml is being mended; who
+    wants to know what it says, is told."""
     cli.configure("workers = \n")
-    job = cli.put_failed()
+    job = cli.put_failed("scan.jpg")
     done = cli("ls")
     assert done.rows[0][0] == job.id and "spool.toml" in done.err
     assert cli("rm", job.id).lines == [job.id]

@@ -20,13 +20,14 @@ PACKAGE = ROOT / "spooler"
 #: no circle comes of it.  All of cli/ is one layer, and so is the package
 #: itself, which only hands out names of others.
 LAYERS = {
-    0: "errors states text units digest generics jsonable",
+    0: "errors states text units digest generics jsonable"
+       " verdicts",
     1: "names jobwrite document jobread config record backoff wire index"
        " route breaker template progress labels place"
        " values",
     2: "fsops",
-    3: "spool keys layout jobload configfile gate reserve publish clock scale"
-       " cgroup",
+    3: "spool keys layout jobload configfile gate reserve publish clock"
+       " scale cgroup asking",
     4: "settle recover check repair client view listing intake board finding"
        " beside pause retention checkpoint ending holding tenure",
     5: "watch lock handlers pool worker pyrunner cmdrunner command capture"

@@ -34,6 +34,7 @@ from spooler import (
     states,
     tenure,
     values,
+    verdicts,
     view,
 )
 from spooler.cli import app
@@ -548,7 +549,7 @@ def test_verdicts() -> None:
     table = mdoc.rows(
         mdoc.subsection("spool.5", "VERDICTS", "What a run ends in")
     )[1:]
-    assert {word: kind for word, kind, _ in table} == settle.KINDS
+    assert {word: kind for word, kind, _ in table} == verdicts.KINDS
 
 
 def test_sidecars() -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from spooler import fsops, names, record, settle, units
+from spooler import fsops, names, record, settle, units, verdicts
 from spooler.config import Handler
 from spooler.names import Name
 from spooler.record import Record, Run
@@ -555,7 +555,7 @@ def statuses(kind: str) -> tuple[int | None, ...]:
 
 @pytest.mark.parametrize(
     "kind, status",
-    [(kind, status) for kind in sorted(settle.KINDS.values())
+    [(kind, status) for kind in sorted(verdicts.KINDS.values())
      for status in statuses(kind)],
 )
 def test_every_verdict_fits_a_name(kind: str, status: int | None) -> None:
@@ -563,9 +563,9 @@ def test_every_verdict_fits_a_name(kind: str, status: int | None) -> None:
     verdict = Outcome(RETRY, kind, 0, 0, status=status).verdict
     name = names.parse(str(Name(5, ID, "x", runs=1, verdict=verdict)))
     assert name is not None and name.verdict == verdict
-    assert settle.reason_of(verdict) == (kind, status)
-    assert settle.describe(kind, status, "")
-    assert settle.describe(kind, status, "why").endswith("why")
+    assert verdicts.reason_of(verdict) == (kind, status)
+    assert verdicts.describe(kind, status, "")
+    assert verdicts.describe(kind, status, "why").endswith("why")
 
 
 @pytest.mark.parametrize(
@@ -584,12 +584,12 @@ def test_describe(
     kind: str, status: int | None, text: str, shown: str
 ) -> None:
     """A reason is one line: what happened, then what was said."""
-    assert settle.describe(kind, status, text) == shown
+    assert verdicts.describe(kind, status, text) == shown
 
 
 def test_an_unknown_verdict_is_shown_as_it_is() -> None:
     """A word of a later version is passed on, not an error."""
-    assert settle.reason_of("odd7") == ("odd", 7)
+    assert verdicts.reason_of("odd7") == ("odd", 7)
 
 
 def test_drop_sidecars(opened: Spool) -> None:
