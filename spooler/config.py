@@ -43,6 +43,7 @@ class Handler:
         breaker: runs in a row that die until the handler pauses; 0: never.
         env: added to a command's environment.
         allow: functions that a job may name; see calls.py.
+        delete_done: whether a done job is deleted; None: as the spool's.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Handler:
     breaker: int = 10
     env: tuple[tuple[str, str], ...] = ()
     allow: tuple[str, ...] = ()
+    delete_done: bool | None = None
 
     @property
     def kind(self) -> str:
@@ -109,6 +111,7 @@ class Config:
         min_free_inodes: the same, of inodes.
         recycle_jobs: jobs after which a Python worker is replaced; 0: never.
         recycle_memory: bytes of memory after which it is; 0: never.
+        delete_done: whether done jobs are deleted, and nothing kept of them.
         keep_done_s: how long a done job is kept; None: ever.
         keep_done_jobs: how many are; 0: any number.
         keep_done_size: bytes that they may take; 0: any number.
@@ -131,6 +134,7 @@ class Config:
     min_free_inodes: int = 100
     recycle_jobs: int = 0
     recycle_memory: int = 0
+    delete_done: bool = False
     keep_done_s: float | None = None
     keep_done_jobs: int = 0
     keep_done_size: int = 0
@@ -138,6 +142,11 @@ class Config:
     keep_failed_jobs: int = 0
     keep_failed_size: int = 0
     handlers: dict[str, Handler] = dataclasses.field(default_factory=dict)
+
+    def deletes(self, handler: Handler) -> bool:
+        """Whether jobs that *handler* has done are deleted."""
+        own = handler.delete_done
+        return self.delete_done if own is None else own
 
     @property
     def keep_done(self) -> Keep:
@@ -172,6 +181,7 @@ OPTIONS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     ),
     "recycle_jobs": ("recycle_jobs", values.as_integer(0, 1_000_000_000)),
     "recycle_memory": ("recycle_memory", values.as_size),
+    "delete_done": ("delete_done", values.as_flag),
     "keep_done": ("keep_done_s", values.as_timeout),
     "keep_done_jobs": ("keep_done_jobs", values.as_integer(0, 1_000_000_000)),
     "keep_done_size": ("keep_done_size", values.as_size),
@@ -199,6 +209,7 @@ HANDLER_OPTIONS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "breaker": ("breaker", values.as_integer(0, 1000)),
     "env": ("env", values.as_env),
     "allow": ("allow", values.as_allow),
+    "delete_done": ("delete_done", values.as_flag),
 }
 
 

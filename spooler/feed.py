@@ -127,7 +127,7 @@ class Feed:
         self._known.pop(_key(job), None)
         if job.state in (State.DONE, State.FAILED):
             return "purge"
-        return "remove"
+        return "delete" if job.state is State.ACTIVE else "remove"
 
     def _remember(self, job: JobView) -> None:
         key = _key(job)

@@ -93,6 +93,7 @@ def settle(
     durable: bool,
     now_ns: int,
     dice: float,
+    delete: bool = False,
 ) -> Settled:
     """
     File *outcome* for the job *active*.
@@ -103,6 +104,7 @@ def settle(
         durable: whether record and output are flushed before the verdict.
         now_ns: wall clock.
         dice: uniform in [0, 1).
+        delete: if it succeeded, keep nothing of it.
 
     Returns:
         The state the job went to and its name there.
@@ -124,6 +126,9 @@ def settle(
     state, due_ns, text = _decide(
         outcome, name.runs, runs, handler, limit, now_ns, dice
     )
+    if delete and state is State.DONE:
+        has_past = name.runs > 1 or old is not None
+        return _delete(spool, active, name.stem, has_past, foreign)
     entry = Run(
         run=name.runs,
         started_ns=outcome.started_ns,
@@ -173,6 +178,25 @@ def settle(
     if moved is not None and state is not State.DEFERRED and has_past:
         _tidy_up(spool, state, name.stem, foreign)
     return Settled(state, moved, due_ns, text)
+
+
+def _delete(
+    spool: Spool, active: str, stem: str, has_past: bool, foreign: bool
+) -> Settled:
+    """Keep nothing of a job that succeeded: its unlink is the verdict."""
+    if not spool.delete(active) and not _is_nowhere(spool, active):
+        return Settled(State.DONE, None)
+    # A crash from here on leaves what recovery tidies: it has no job.
+    try:
+        for kind in ("out", "err"):
+            fsops.unlink(spool.fds[State.ACTIVE], f"{stem}.{kind}")
+        if has_past and not _is_taken(spool, State.DONE, stem):
+            drop_sidecars(spool, State.DONE, stem)
+    except OSError:
+        pass
+    if has_past:
+        _tidy_up(spool, State.DONE, stem, foreign)
+    return Settled(State.DONE, active)
 
 
 def _tidy_up(
@@ -237,14 +261,20 @@ def settle_plain(spool: Spool, active: str, micros: int) -> bool:
         False if that is not the whole story: settle it in full.
     """
     head, _, tail = active.partition(",")
-    run = head[names.STEM_CHARS:names.STEM_CHARS + 5]
-    if (
-        run != ".a1.c" or len(head) != _PLAIN_CHARS
-        or micros > names.MAX_MICROSECONDS
-    ):
+    if not _is_first_run(head) or micros > names.MAX_MICROSECONDS:
         return False
     stem = head[:names.STEM_CHARS]
     return spool.finish_plain(active, f"{stem}.a1.vok.r{micros},{tail}")
+
+
+def delete_plain(spool: Spool, active: str) -> bool:
+    """The same of a job of which nothing is kept: one unlink."""
+    return _is_first_run(active.partition(",")[0]) and spool.delete(active)
+
+
+def _is_first_run(head: str) -> bool:
+    run = head[names.STEM_CHARS:names.STEM_CHARS + 5]
+    return run == ".a1.c" and len(head) == _PLAIN_CHARS
 
 
 def _decide(

@@ -256,6 +256,10 @@ class Spool:
         except FileExistsError:
             return False
 
+    def delete(self, active: str) -> bool:
+        """End a job that succeeded and is not kept; False if it is gone."""
+        return fsops.unlink(self.fds[State.ACTIVE], active)
+
     def fail(self, active: str, verdict: str, micros: int) -> str | None:
         """File a job that will not be tried again."""
         return self._settle(active, State.FAILED, verdict, micros)

@@ -68,6 +68,7 @@ MOVES = (
     (State.INCOMING, "delay", State.DEFERRED, SPOOLD),
     (State.INCOMING, "claim", State.ACTIVE, WORKER),
     (State.ACTIVE, "finish", State.DONE, WORKER),
+    (State.ACTIVE, "delete", State.GONE, WORKER),
     (State.ACTIVE, "defer", State.DEFERRED, WORKER),
     (State.ACTIVE, "fail", State.FAILED, WORKER),
     (State.ACTIVE, "give_back", State.INCOMING, SPOOLD),

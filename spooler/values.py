@@ -67,6 +67,13 @@ def as_limit(value: Any) -> int | None:
     return size or None
 
 
+def as_flag(value: Any) -> bool:
+    """Yes or no."""
+    if type(value) is not bool:
+        raise ValueError("is true or false")
+    return value
+
+
 def as_text(value: Any) -> str:
     """A text that is not empty."""
     if not isinstance(value, str) or not value or "\0" in value:

@@ -245,7 +245,10 @@ class Link:
         if self.owed:
             return False
         try:
-            filed = settle.settle_plain(self.spool, task.active, micros)
+            if self.config.deletes(task.handler):
+                filed = settle.delete_plain(self.spool, task.active)
+            else:
+                filed = settle.settle_plain(self.spool, task.active, micros)
         except OSError:
             return False
         if filed:
@@ -287,6 +290,7 @@ class Link:
             settled = settle.settle(
                 self.spool, active, outcome, handler, max_attempts,
                 self.durable, time.time_ns(), self.random.random(),
+                self.config.deletes(handler),
             )
             text = ""
             if settled.state is not State.DONE:

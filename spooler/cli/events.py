@@ -123,7 +123,7 @@ def _tell(
         fields = teller.json(job, more)
         fields["event"] = event.word
         fields["time"] = units.format_moment(event.at_ns)
-        if event.word in ("remove", "purge"):
+        if event.word in ("remove", "purge", "delete"):
             fields["state"] = None
         emit(fields)
         return

@@ -10,8 +10,8 @@ from bench.floor import NAME, Floor
 from bench.scene import Setting
 
 OURS = "spooler"
-#: The line of spool.toml that deletes a job that is done; "": there is none.
-DELETING = ""
+#: The line of spool.toml that deletes a job that is done.
+DELETING = "delete_done = true\n"
 
 
 def drain(setting: Setting) -> None:
@@ -31,17 +31,13 @@ def drain(setting: Setting) -> None:
 def others(setting: Setting) -> None:
     """The peers, and spooler as their base; deleting where that can be."""
     jobs = setting.pick(300, 20_000, 100_000)
-    name = OURS if DELETING else f"{OURS}, results kept"
-    if not DELETING:
-        setting.report.note(
-            "spooler cannot delete on success: it keeps its results even"
-            " where a peer or the floor deletes"
-        )
+    name = f"{OURS}, deleting"
     with setting.scratch() as scratch:
         floor = Floor(scratch, setting.workers)
         contenders: dict[str, Callable[[], float]] = {
             f"{NAME}, unlink": functools.partial(floor.rate, jobs, "unlink"),
-            name: functools.partial(_ours, setting, jobs),
+            name: functools.partial(_deleting, setting, jobs),
+            f"{OURS}, results kept": functools.partial(_ours, setting, jobs),
         }
         for peer in peers.PYTHON:
             if setting.peers is None or peer.name in setting.peers:
@@ -55,10 +51,20 @@ def others(setting: Setting) -> None:
 
 
 def _ours(setting: Setting, jobs: int) -> float:
-    with setting.spool(DELETING) as scene:
+    with setting.spool() as scene:
         scene.fill(jobs, "noop")
         scene.drain()
         return scene.rate(jobs)
+
+
+def _deleting(setting: Setting, jobs: int) -> float:
+    """Two jobs that are kept, the first and the last, tell the time."""
+    with setting.spool(DELETING) as scene:
+        scene.fill(1, "kept", priority=9)
+        scene.fill(jobs, "noop")
+        scene.fill(1, "kept", priority=0)
+        scene.drain()
+        return scene.rate(2) * jobs
 
 
 def _peer(setting: Setting, peer: peers.Peer, jobs: int) -> float:

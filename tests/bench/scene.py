@@ -21,6 +21,9 @@ workers = {workers}
 durability = "relaxed"
 [handler.noop]
 python = "bench.jobs:noop"
+[handler.kept]
+python = "bench.jobs:noop"
+delete_done = false
 [handler.stamp]
 python = "bench.jobs:stamp"
 [handler.work]
@@ -123,11 +126,13 @@ class Scene:
         """What submits."""
         return client.Client(self.spool, durable)
 
-    def fill(self, jobs: int, handler: str, *args: str) -> None:
+    def fill(
+        self, jobs: int, handler: str, *args: str, priority: int = 5
+    ) -> None:
         """Submit a backlog."""
         with self.producer() as producer:
             for _ in range(jobs):
-                producer.submit(handler, *args)
+                producer.submit(handler, *args, priority=priority)
 
     def drain(self) -> None:
         """Let spoold work off what waits."""

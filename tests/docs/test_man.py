@@ -245,6 +245,8 @@ def _fields(kind: type) -> dict[str, Any]:
 def _written(default: str, reader: Reader) -> Any:
     if default == "none":
         return None
+    if default in ("true", "false"):
+        return reader(default == "true")
     return reader(int(default) if default.isdigit() else default)
 
 
@@ -265,7 +267,7 @@ def test_configuration(
     for key, (field, reader) in options.items():
         words, default = told[key]
         assert _written(default, reader) == (fields[field] or (
-            0 if default == "0" else None
+            {"0": 0, "false": False}.get(default)
         )), key
         ends = re.search(r"(\d+)\.\.(\d+)", words)
         if ends is None:

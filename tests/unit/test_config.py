@@ -28,6 +28,7 @@ GOOD: dict[str, list[tuple[str, Any]]] = {
     "min_free_inodes": [("0", 0), ("5000", 5000)],
     "recycle_jobs": [("0", 0), ("1000", 1000)],
     "recycle_memory": [('"256MiB"', 256 << 20), ("0", 0)],
+    "delete_done": [("true", True), ("false", False)],
     "keep_done": [('"30d"', 30 * 86400.0), ("0", None)],
     "keep_done_jobs": [("1000", 1000), ("0", 0)],
     "keep_done_size": [('"1GiB"', 1 << 30), ("0", 0)],
@@ -50,6 +51,7 @@ BAD: dict[str, list[str]] = {
     "min_free_inodes": ["-1", '"1"', "true"],
     "recycle_jobs": ["-1", '"1"', "true"],
     "recycle_memory": ['"big"', "-1", "true"],
+    "delete_done": ['"yes"', "0", "1"],
     "keep_done": ['"soon"', "-1", "true"],
     "keep_done_jobs": ["-1", '"1"', "1.5"],
     "keep_done_size": ['"big"', "-1", "true"],
@@ -73,6 +75,7 @@ HANDLER_GOOD: dict[str, list[tuple[str, Any]]] = {
     "expires": [('"1d"', 86400.0), ("0", None)],
     "breaker": [("0", 0), ("1000", 1000)],
     "env": [("{}", ()), ('{ A = "1", B = "" }', (("A", "1"), ("B", "")))],
+    "delete_done": [("true", True), ("false", False)],
     "allow": [
         ("[]", ()),
         ('["a", "a.*", "a.b:c", "a:B._d"]', ("a", "a.*", "a.b:c", "a:B._d")),
@@ -96,6 +99,7 @@ HANDLER_BAD: dict[str, list[str]] = {
     "breaker": ["-1", "1001", '"3"', "true"],
     "env": ['"A=1"', "{ A = 1 }", '{ A = "\\u0000" }', '{ "A=B" = "1" }',
             '{ "" = "1" }', '{ "A\\u0000" = "1" }'],
+    "delete_done": ['"true"', "0", "1"],
     "allow": ['"a"', '["*"]', '[".*"]', '["a*"]', '["a:*"]', '["a:b.*"]',
               '["a.**"]', '["a:"]', '["a b"]', '[1]', '["*.a"]', '[":a"]'],
 }

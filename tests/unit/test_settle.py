@@ -90,6 +90,56 @@ def test_success(opened: Spool) -> None:
         assert [run.kind for run in told(opened, State.DONE).runs] == ["ok"]
 
 
+def test_a_deleted_success_leaves_nothing(opened: Spool) -> None:
+    """Of a job that is not kept no file is left, neither of its runs nor of
+    what it returned and wrote."""
+    first = file(opened, start(opened), Outcome("retry", "exit", NOW_NS, 7, 1))
+    active = again(opened, first)
+    for kind in ("out", "err"):
+        (where(opened, State.ACTIVE) / f"{STEM}.{kind}").write_text("x")
+    # An interrupted run prepared the other verdict.
+    (where(opened, State.FAILED) / f"{STEM}.result").write_text("x")
+    settled = file(
+        opened, active, dataclasses.replace(OK, value=1, out_bytes=1),
+        delete=True,
+    )
+    assert settled.state is State.DONE and settled.name is not None
+    for state in State:
+        if state is not State.GONE:
+            assert lying(opened, state) == []
+
+
+def test_a_failure_is_never_deleted(opened: Spool) -> None:
+    """Only success is; what failed is kept or tried again."""
+    bad = Outcome("fail", "exit", NOW_NS, 7, 65)
+    assert file(opened, start(opened), bad, delete=True).state is State.FAILED
+    assert len(lying(opened, State.FAILED)) == 2
+
+
+def test_a_deleted_job_may_be_gone_already(opened: Spool) -> None:
+    """If its handler removed its file there is nothing to do; if somebody
+    moved it away, it is that job's next move that counts."""
+    active = start(opened)
+    (where(opened, State.ACTIVE) / active).unlink()
+    assert not settle.delete_plain(opened, active)
+    assert file(opened, active, OK, delete=True).name is not None
+    active = start(opened)
+    assert opened.give_back(active)
+    assert not settle.delete_plain(opened, active)
+    assert file(opened, active, OK, delete=True).name is None
+    assert len(lying(opened, State.INCOMING)) == 1
+
+
+@pytest.mark.parametrize("runs", [1, 2])
+def test_a_plain_deletion_is_of_a_first_run(
+    opened: Spool, runs: int
+) -> None:
+    """One unlink is the whole story only of a job with no past."""
+    active = start(opened, runs)
+    assert settle.delete_plain(opened, active) is (runs == 1)
+    assert len(lying(opened, State.ACTIVE)) == runs - 1
+
+
 def test_plain_success(opened: Spool) -> None:
     """A first run with nothing to say costs one rename and no record."""
     active = start(opened)

@@ -98,6 +98,7 @@ ROWS = (
     row(S.INCOMING, "remove", S.GONE, f"4.{ID},mail.job", "", state=True),
     row(S.DEFERRED, "remove", S.GONE, f"4.{ID}.d{DUE},mail.job", "",
         state=True),
+    row(S.ACTIVE, "delete", S.GONE, f"4.{ID}.a1.c{CLAIM},mail.job", ""),
     row(S.HELD, "remove", S.GONE, f"4.{ID},mail.job", "", state=True),
     row(S.DONE, "requeue", S.INCOMING, f"4.{ID}.a3.vok.r12,mail.job",
         f"4.{ID}.b0,mail.job", state=True),
