@@ -24,12 +24,9 @@ PRIVATE = "run"  #: locks, control socket and work directories of spoold
 #: Every directory of a spool, as ``init`` makes them.
 DIRECTORIES = ("tmp", "incoming", "active", "deferred", "hold", "done",
                "failed", keys.DIRECTORY, PRIVATE)
-
-
 #: What lies in the private one.
 PAUSED = "paused"  #: marks of handlers that a person told to pause
 PRIVATE_DIRECTORIES = ("locks", "work", PAUSED)
-
 
 _FIVE_BITS = bytes(ord(names.DIGITS[byte & 31]) for byte in range(256))
 _TOKENS_AT_ONCE = 64

@@ -9,7 +9,7 @@ may run as another user, with other rights, at any time.
 import dataclasses
 from typing import Any
 
-from spooler import control
+from spooler import asking
 from spooler.config import Config, Handler
 
 
@@ -27,7 +27,7 @@ def with_tasks(read: Config, private_fd: int) -> Config | None:
     if not read.tasks:
         return read
     try:
-        answer = control.ask(private_fd, {"verb": "tasks"}, 1.0)
+        answer = asking.ask(private_fd, {"verb": "tasks"}, 1.0)
     except (TimeoutError, OSError, ValueError):
         answer = None
     if answer is None or "tasks" not in answer:

@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import socket
 import sys
 import time
@@ -373,6 +374,26 @@ def test_a_timeout_ends_all_of_a_command(
     failed = spool.wait("x.job", "failed")
     assert failed.kinds == [("timeout", None)]
     wait_until(lambda: not any(map(is_alive, pids)), 5)
+
+
+def test_a_timeout_ends_what_cannot_be_told_by_its_environment(
+    spool: SpoolDir, spoold: Start, tmp_path: pathlib.Path
+) -> None:
+    """A child that cleared its environment is of the process group still."""
+    script = 'env -i "$(command -v sleep)" 1000 & echo $! >"$1"; wait'
+    spool.configure(shell(
+        "bare", script, timeout="500ms", kill_after="100ms", attempts=1
+    ))
+    spoold()
+    pid_file = tmp_path / "pid"
+    spool.drop_job("x", "bare", str(pid_file))
+    pid = pid_in(pid_file)
+    spool.wait("x.job", "failed")
+    try:
+        wait_until(lambda: not is_alive(pid), 10, "ended with its leader")
+    finally:
+        if is_alive(pid):
+            os.kill(pid, signal.SIGKILL)
 
 
 @pytest.mark.skipif(shutil.which("setsid") is None, reason="no setsid")

@@ -171,7 +171,7 @@ MUTANTS = (
         "a timeout ends the leader alone", "programs",
         "        os.killpg(pid, number)\n",
         "        os.kill(pid, number)\n",
-        _RUN + "test_a_timeout_ends_all_of_a_command",
+        _RUN + "test_a_timeout_ends_what_cannot_be_told_by_its_environment",
     ),
     Mutant(
         "a stop costs a run", "spool",
@@ -207,8 +207,8 @@ MUTANTS = (
     ),
     Mutant(
         "a second submit of one id is a second job", "intake",
-        "                    if \",\" in other.name:\n",
-        "                    if False:\n",
+        "                if job_id in wanted and \",\" in other.name:\n",
+        "                if False:\n",
         "tests/cli/test_submit.py::test_a_second_try_is_not_run_again",
     ),
 )

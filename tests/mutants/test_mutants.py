@@ -1,10 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""
-A promise is tested only if breaking it makes a test fail.
-
-By default the faults that a test without processes catches; all of them with
-SPOOL_LONG=1.
-"""
+"""A promise is tested only if breaking it makes a test fail."""
 
 import os
 import pathlib
@@ -15,13 +10,8 @@ import sys
 import pytest
 
 from .mutants import MUTANTS, Mutant
-from support import LONG
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-TRIED = [
-    mutant for mutant in MUTANTS
-    if LONG or mutant.test.startswith("tests/unit/")
-]
 PARTS = ("spooler", "tests", "bin", "man")
 
 
@@ -52,12 +42,12 @@ def run(copy: pathlib.Path, test: str) -> "subprocess.CompletedProcess[str]":
 def test_there_are_enough() -> None:
     """Two dozen faults, no two of them the same."""
     assert len({mutant.what for mutant in MUTANTS}) == len(MUTANTS) >= 24
-    assert len(TRIED) >= 12
-    print(f"mutants: {len(TRIED)} of {len(MUTANTS)} tried")
+    assert len(MUTANTS) >= 12
+    print(f"mutants: {len(MUTANTS)} of {len(MUTANTS)} tried")
 
 
 @pytest.mark.parametrize(
-    "mutant", TRIED, ids=[mutant.what for mutant in TRIED]
+    "mutant", MUTANTS, ids=[mutant.what for mutant in MUTANTS]
 )
 def test_a_fault_is_caught(copy: pathlib.Path, mutant: Mutant) -> None:
     """The test that is named for it fails, by an assertion of its own."""
