@@ -17,7 +17,6 @@ import contextlib
 import os
 
 from spooler import fsops, names
-from spooler.digest import sha256_hex
 from spooler.names import Name
 
 TYPE_CHECKING = False
@@ -33,6 +32,8 @@ WAITING, DONE, UNTIL = "waiting", "done", "until"
 
 def key_of(handler: str, text: str) -> str:
     """The key of a *text*: each handler has keys of its own."""
+    from spooler.digest import sha256_hex  # no listing needs it
+
     data = f"{handler}\0{text}".encode("utf-8", "surrogatepass")
     return names.b32(
         int(sha256_hex(data), 16) & ((1 << 5 * names.KEY_CHARS) - 1),

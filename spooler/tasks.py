@@ -43,6 +43,7 @@ else:
 HANDLER_OPTIONS = (
     "timeout", "kill_after", "attempts", "backoff", "max_backoff",
     "concurrency", "output_limit", "memory", "expires", "breaker", "match",
+    "delete_done",
 )
 
 #: The latest task of each name; for tests that run jobs where they are made.
@@ -269,6 +270,7 @@ def task(
     expires: Duration | None = None,
     breaker: int | None = None,
     match: Iterable[str] | None = None,
+    delete_done: bool | None = None,
 ) -> Decorator: ...
 
 

@@ -22,8 +22,8 @@ SPOOLCTL = str(ROOT / "bin" / "spoolctl")
 Start = Callable[..., Spoold]
 #: Runs spoolctl as another user, with all it may import already there.
 AS_NOBODY = f"""\
-import ctypes, os
-from spooler.cli import check, main
+import ctypes, gettext, locale, os
+from spooler.cli import app, check, main
 os.setgroups([])
 os.setresgid({NOBODY}, {NOBODY}, {NOBODY})
 os.setresuid({NOBODY}, {NOBODY}, {NOBODY})
