@@ -199,7 +199,8 @@ class Ledger:
         job.unmerged = False
         state, entry = job.places[0]
         name = names.parse(entry)
-        assert name is not None
+        if name is None:  # as it was dropped
+            return
         job.runs = name.runs
         if state is State.ACTIVE:
             if name.runs in job.deferred:

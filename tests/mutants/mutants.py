@@ -55,8 +55,10 @@ MUTANTS = (
     ),
     Mutant(
         "a failed flush is a refusal after the rename too", "publish",
-        "            raise SubmitUnknown(\n                name.id,\n",
-        "            raise SpoolError(\n                name.id + ",
+        "            self._look(name)\n        except OSError as error:\n"
+        "            raise _unconfirmed(name, error) from None\n",
+        "            self._look(name)\n        except OSError as error:\n"
+        "            raise refused(error) from None\n",
         _PUBLISH + "test_what_a_failed_flush_means",
     ),
     Mutant(
@@ -194,7 +196,7 @@ MUTANTS = (
     ),
     Mutant(
         "output is not capped", "capture",
-        "                    os.ftruncate(fd, self._limit)\n",
+        "                    os.ftruncate(fd, self.limit)\n",
         "                    pass\n",
         _RUN + "test_output_over_the_limit_is_cut",
     ),

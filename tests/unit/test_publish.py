@@ -94,6 +94,16 @@ def test_a_batch_flushes_before_and_after_its_renames(
     ]
 
 
+def test_on_btrfs_a_commit_confirms(
+    spool: pathlib.Path, steps: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its log may forget a file that is renamed while it is flushed."""
+    monkeypatch.setattr(publish, "_is_btrfs", lambda fd: True)
+    with client.Client(str(spool)) as producer:
+        producer.submit("x")
+    assert steps == ["write", "sync file in tmp", "rename", "syncfs", "look"]
+
+
 @pytest.mark.parametrize("failing, confirmed", [
     (1, False), (2, None), (3, None),
 ])
