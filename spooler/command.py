@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import signal
+import stat
 from typing import Any
 
 from spooler import fsops, progress, settle
@@ -157,9 +158,9 @@ def result(work_fd: int) -> Any:
     try:
         data = fsops.read_file(work_fd, RESULT, _VALUE_MAX_BYTES + 1)
     except OSError as error:
-        if fsops.is_temporary(error):
+        if fsops.is_temporary(error) or is_readable(work_fd, RESULT):
             raise
-        return None
+        return None  # it is a link, or the command took our rights to it
     if not data or len(data) > _VALUE_MAX_BYTES:
         return None
     try:
@@ -168,3 +169,17 @@ def result(work_fd: int) -> Any:
         return value
     except (ValueError, RecursionError):
         return data.decode("utf-8", "backslashreplace").rstrip("\n")
+
+
+def is_readable(dir_fd: int, name: str) -> bool:
+    """Whether by its owner and mode we may read a file or directory."""
+    try:
+        status = fsops.status(dir_fd, name)
+    except OSError:
+        return False
+    wanted = 0o500 if stat.S_ISDIR(status.st_mode) else 0o400
+    return (
+        stat.S_IFMT(status.st_mode) in (stat.S_IFREG, stat.S_IFDIR)
+        and status.st_uid == os.geteuid()
+        and status.st_mode & wanted == wanted
+    )

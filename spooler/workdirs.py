@@ -62,9 +62,11 @@ class WorkDirs:
         try:
             fd = fsops.open_dir(name, self._fd)
         except OSError as error:
-            if fsops.is_temporary(error):
+            if fsops.is_temporary(error) or command.is_readable(
+                self._fd, name
+            ):
                 raise
-            return None  # the command removed it
+            return None  # the command removed it, or our rights to it
         try:
             return command.result(fd)
         finally:
