@@ -5,11 +5,17 @@ import contextlib
 import os
 import pathlib
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
 
 import pytest
 from support import Spoold, SpoolDir
+
+# A shell without job control, and nohup, start what runs in the background
+# deaf to SIGINT; children would inherit it, and some tests send them one.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

@@ -128,7 +128,7 @@ class Cli:
     ) -> None:
         """Make a spool at *path*."""
         self.path = path
-        self.environ = environ
+        self.environ = dict(environ)  # a test may change its own
         self._started: list[subprocess.Popen[bytes]] = []
         layout.create(str(path))
 
