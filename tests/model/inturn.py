@@ -11,6 +11,7 @@ from spooler.route import Router
 from spooler.states import State
 
 _TAKE = index.Lane.take
+_MAKE = index.Lanes.__init__
 
 
 class InTurn:
@@ -22,13 +23,12 @@ class InTurn:
         self._heard: set[str] = set()
         self._handed: set[str] = set()
         self._again: dict[str, bool] = {}
-        self._lanes: dict[str, Any] = {}
         self.judged = 0
 
     def begin(self) -> list[str]:
         """A new daemon knows nothing; returns what it is going to find."""
         self._told, self._heard, self._handed = set(), set(), set()
-        self._again, self._lanes = {}, {}
+        self._again = {}
         return self._waiting()
 
     def _waiting(self) -> list[str]:
@@ -39,16 +39,23 @@ class InTurn:
         """The daemon is told; it takes them in at its next turn."""
         self._heard.update(entries)
 
+    def gone(self, entry: str) -> None:
+        """It left; should it come back unheard, only a scan finds it."""
+        self._told.discard(entry)
+        self._heard.discard(entry)
+
     def turn(self) -> None:
         """A turn begins."""
         self._told |= self._heard
         self._heard.clear()
 
+    def make(self, lanes: Any, handlers: Any) -> None:
+        """Stands in for the one of Lanes: it starts, or scans anew."""
+        self.begin()
+        _MAKE(lanes, handlers)
+
     def take(self, lane: Any, count: int) -> list[str]:
         """Stands in for the method of Lane: judge what it hands out."""
-        if self._lanes.setdefault(lane.handler, lane) is not lane:
-            self.begin()  # it was reloaded, and scans anew
-            self._lanes[lane.handler] = lane
         here = set(self._waiting())
         out = _TAKE(lane, count)
         for hint in out:

@@ -79,6 +79,9 @@ class World:
             [*stand_ins(self), (
                 index.Lane, "take",
                 lambda lane, count: self.inturn.take(lane, count),
+            ), (
+                index.Lanes, "__init__",
+                lambda lanes, handlers: self.inturn.make(lanes, handlers),
             )],
         ))
         self.calls = kernels.Calls(self.kernel)
@@ -114,6 +117,7 @@ class World:
         old, new = self._state(src_fd), self._state(dst_fd)
         if old is not None and new is not None:
             self.ledger.moved((old, src), (new, dst), self.kernel.process)
+            self._left(old, src)
             self._arrived(new, dst)
 
     def linked(self, src_fd: int, src: str, dst_fd: int, dst: str) -> None:
@@ -128,6 +132,11 @@ class World:
         state = self._state(dir_fd)
         if state is not None:
             self.ledger.unlinked((state, entry), self.kernel.process)
+            self._left(state, entry)
+
+    def _left(self, state: State, entry: str) -> None:
+        if state is State.INCOMING:
+            self.inturn.gone(entry)
 
     def _arrived(self, state: State, entry: str) -> None:
         watch = self.station.watch if self.station is not None else None

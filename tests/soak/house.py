@@ -1,14 +1,19 @@
 # SPDX-License-Identifier: MIT
 """The house under soak: a spool, a supervised spoold, its processes."""
 
+import collections
+import dataclasses
+import functools
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
 import threading
 import time
 import uuid
+from collections.abc import Iterator
 
 from soak import kinds
 from support import ROOT, SPOOLD, SpoolDir, is_alive, peak_rss, wait_until
@@ -17,6 +22,39 @@ MARK = "SPOOLER_SOAK"
 ROLES = ("daemon", "python", "runner", "command", "producer", "operator")
 _WORKER = b"\0spooler.workermain\0"
 REST_S = 20.0
+IDLE = "idle output"
+CHILDREN = "list of children"
+#: What is kept once it was needed, and how much of it.
+KEPT_MAX = {IDLE: 32, CHILDREN: 1}
+_IDLE = re.compile(r"/active/[0-9a-v]+-\d+\.(out|err)$")
+_NUMBERS = re.compile(r"[0-9a-v]{4,}")
+
+Held = collections.Counter[str]  #: descriptors by kind
+
+
+@dataclasses.dataclass
+class Rest:
+    """
+    What spoold holds when nothing runs.
+
+    Attributes:
+        held: by role, of each process.
+        memory: peak of the daemon, in bytes.
+    """
+
+    held: dict[str, list[Held]]
+    memory: int
+
+    def more_than(self, new: "Rest") -> Iterator[str]:
+        """What is held beyond that of new processes."""
+        for role, all_held in self.held.items():
+            for held in all_held:
+                more = held - functools.reduce(
+                    lambda one, two: one | two, new.held[role]
+                )
+                for kind, count in more.items():
+                    if count > KEPT_MAX.get(kind, 0):
+                        yield f"{role}: {count} more of {kind}"
 
 
 def children(pid: int) -> list[int]:
@@ -220,8 +258,8 @@ class House:
             return [f"LEFT BEHIND {pid} {line}" for pid, line in left.items()]
         return []
 
-    def at_rest(self) -> dict[str, int]:
-        """Descriptors by role, and memory, once nothing runs."""
+    def at_rest(self) -> Rest:
+        """What the processes hold, once nothing runs."""
         wanted = kinds.WORKERS
         wait_until(
             lambda: len(self._up("python", ".out")) == wanted
@@ -230,12 +268,10 @@ class House:
             lambda: f"only workers, all of them: {self.left()}",
         )
         (daemon,) = self.pids("daemon")
-        return {
-            "daemon": self._least(daemon),
-            "runner": self._least(self.pids("runner")[0]),
-            "python": max(map(self._least, self.pids("python"))),
-            "memory": peak_rss(daemon),
-        }
+        return Rest({
+            role: [self._held(pid) for pid in self.pids(role)]
+            for role in ("daemon", "runner", "python")
+        }, peak_rss(daemon))
 
     def _up(self, role: str, last: str) -> list[int]:
         """Those that have opened what they open last."""
@@ -244,10 +280,25 @@ class House:
             if any(link.endswith(last) for link in descriptors(pid))
         ]
 
-    def _least(self, pid: int) -> int:
-        """A look may meet a scan, which has a descriptor more."""
+    def _held(self, pid: int) -> Held:
+        """
+        What a process has open, as often as at every look.
+
+        A look may meet a scan, or an answer to somebody's question.
+        """
         looks = []
-        for _ in range(5):
-            looks.append(len(descriptors(pid)))
+        for _ in range(10):
+            looks.append(collections.Counter(
+                map(self._kind, descriptors(pid))
+            ))
             time.sleep(0.05)
-        return min(looks)
+        return functools.reduce(lambda one, two: one & two, looks)
+
+    def _kind(self, link: str) -> str:
+        """What it is, without what differs from one process to the next."""
+        if not link.startswith(str(self.spool.path)):
+            is_list = link.endswith("/children")
+            return CHILDREN if is_list else link.partition(":")[0]
+        if _IDLE.search(link):
+            return IDLE
+        return _NUMBERS.sub("#", link[len(str(self.spool.path)):])

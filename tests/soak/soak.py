@@ -186,16 +186,12 @@ class Soak:
         except AssertionError as error:
             self.counts.note("rest", f"{error}: {house.spool.tree()}")
             return
-        for role in ("daemon", "runner", "python"):
-            if old[role] > new[role]:
-                self.counts.note(
-                    "leak", f"{role}: {old[role]} descriptors at the end,"
-                    f" {new[role]} when new",
-                )
-        if old["memory"] > new["memory"] + MEMORY_MORE:
+        for more in old.more_than(new):
+            self.counts.note("leak", more)
+        if old.memory > new.memory + MEMORY_MORE:
             self.counts.note(
-                "leak", f"{old['memory']} bytes of memory at the end,"
-                f" {new['memory']} when new",
+                "leak", f"{old.memory} bytes of memory at the end,"
+                f" {new.memory} when new",
             )
 
 
