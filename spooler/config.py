@@ -19,6 +19,8 @@ from spooler.text import inert
 
 FORMAT = 1
 CONFIG_NAME = "spool.toml"
+#: Runs at once of a handler with ``asyncio`` and without ``concurrency``.
+ASYNCIO_AT_ONCE = 100
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,13 +32,16 @@ class Handler:
         name: 1..32 letters, digits, ``-`` and ``_``.
         command: argv; ``{file}`` ``{id}`` ``{name}`` are replaced.
         python: ``module:function``; exactly one of the two is given.
+        asyncio: whether that is a coroutine function, many runs of which
+            share one process.
         match: shell patterns of payload names.
         timeout_s: of one run; None: no limit.
         kill_after_s: from TERM to KILL.
         attempts: failed runs before ``failed/``.
         backoff_s: upper bound of the first wait between runs.
         max_backoff_s: upper bound of any wait.
-        concurrency: runs at once; None: the daemon's workers, shared.
+        concurrency: runs at once; None: the daemon's workers, shared, or
+            ASYNCIO_AT_ONCE.
         output_limit: bytes kept of each of stdout and stderr.
         memory: bytes a run may take; None: no limit.
         expires_s: after its submission no run begins later; None: ever.
@@ -49,6 +54,7 @@ class Handler:
     name: str
     command: tuple[str, ...] = ()
     python: str | None = None
+    asyncio: bool = False
     match: tuple[str, ...] = ()
     timeout_s: float | None = None
     kill_after_s: float = 5.0
@@ -66,8 +72,17 @@ class Handler:
 
     @property
     def kind(self) -> str:
-        """``python`` or ``command``."""
+        """``python``, ``asyncio`` or ``command``."""
+        if self.asyncio:
+            return "asyncio"
         return "python" if self.python else "command"
+
+    @property
+    def slots(self) -> int | None:
+        """Runs at once of this handler alone; None: it shares them."""
+        if self.concurrency is None and self.asyncio:
+            return ASYNCIO_AT_ONCE
+        return self.concurrency
 
 
 @dataclasses.dataclass(frozen=True)
@@ -196,6 +211,7 @@ OPTIONS: dict[str, tuple[str, Callable[[Any], Any]]] = {
 HANDLER_OPTIONS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "command": ("command", values.as_command),
     "python": ("python", values.as_python),
+    "asyncio": ("asyncio", values.as_flag),
     "match": ("match", values.as_texts),
     "timeout": ("timeout_s", values.as_timeout),
     "kill_after": ("kill_after_s", values.as_duration),
@@ -285,6 +301,16 @@ def read_handler(name: str, keys: Any, where: str) -> Handler:
         raise ConfigError(
             f"{where}: {label} needs either command = [...] or"
             ' python = "module:function"'
+        )
+    if fields.get("asyncio") and "python" not in fields:
+        raise ConfigError(
+            f"{where}: {label} asyncio is for python handlers, this one has"
+            " a command"
+        )
+    if fields.get("asyncio") and fields.get("memory"):
+        raise ConfigError(
+            f"{where}: {label} memory: runs with asyncio share one process;"
+            " remove one of the two, or see recycle_memory"
         )
     return Handler(name=name, **fields)
 

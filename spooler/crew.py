@@ -5,6 +5,7 @@ and what becomes of the jobs of one that died.
 """
 
 import logging
+import math
 import socket
 import time
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from spooler.foster import Child, Foster, reap_orphans
 from spooler.health import Health
 from spooler.labels import about, id_of
 from spooler.ledger import Ledger
-from spooler.pool import Pool, Worker, describe_exit
+from spooler.pool import KINDS, Pool, Worker, describe_exit
 from spooler.spool import Spool
 from spooler.states import State
 from spooler.text import inert
@@ -28,7 +29,8 @@ _KILL_AFTER_S = 0.5
 _LINGER_S = 1.0  #: that a worker may live on after it hung up
 #: That it may do nothing about the jobs it was given; a runner, which also
 #: files verdicts and clears directories meanwhile, has longer.
-_DEAF_S = {"python": 5.0, "command": 30.0}
+_DEAF_S = {"python": 5.0, "asyncio": 30.0, "command": 30.0}
+_KILLED_WITHIN_S = 1.0  #: a coroutine ends that a person kills
 #: What comes of reports that no worker of ours writes.
 _NONSENSE = (
     ValueError, TypeError, LookupError, AttributeError, ArithmeticError,
@@ -72,11 +74,9 @@ class Crew:
         Raises:
             OSError: no process or descriptor to be had.
         """
-        for kind, wanted in (
-            ("python", self.dispatcher.wanted_python()),
-            ("command", self.dispatcher.wanted_command()),
-        ):
-            missing = wanted - len(self._pool.of_kind(kind))
+        for kind in KINDS:
+            here = self._pool.of_kind(kind)
+            missing = self.dispatcher.wanted(kind) - len(here)
             for _ in range(missing):
                 worker = self._pool.start(kind)
                 if worker is None:
@@ -131,7 +131,7 @@ class Crew:
             )
         elif kind == "taken":
             self._forget(worker.answered(report[1]), report[1])
-        elif kind == "started" and worker.kind == "command":
+        elif kind == "started" and worker.kind != "python":
             _, hint, active, pid, work, started_ns, clock_ns, limit = report
             worker.started[hint] = Child(
                 hint, active, worker.outstanding.get(hint, ""), pid, work,
@@ -192,12 +192,9 @@ class Crew:
         code = self._pool.reap(worker)
         if not worker.retiring:
             log.warning("worker %s %s", worker.owner, describe_exit(code))
-        micros = 0
-        if doing is not None:
-            micros = (time.monotonic_ns() - doing[1]) // 1000
-        self._deaths.add(worker, code, micros)
+        self._deaths.add(worker, code, doing)
         for child in list(worker.started.values()):
-            if self.foster.adopt(child):
+            if worker.kind == "command" and self.foster.adopt(child):
                 log.info(
                     "%s: runs on without its runner", id_of(child.hint),
                     extra=about(child.hint, State.ACTIVE),
@@ -278,9 +275,11 @@ class Crew:
                 if doing is not None and id_of(doing[0]) == job_id:
                     worker.kill("killed")
                     return True
-            for hint in worker.started:
+            for hint, child in worker.started.items():
                 if id_of(hint) == job_id:
                     worker.send({"kill": hint})
+                    if worker.kind == "asyncio":
+                        child.kill_at = time.monotonic() + _KILLED_WITHIN_S
                     return True
         for child in self.foster.children:
             if id_of(child.hint) == job_id:
@@ -301,18 +300,34 @@ class Crew:
             worker.flush()  # what its socket had no room for
             if worker.gone_at is not None and now > worker.gone_at + _LINGER_S:
                 worker.kill("gone")
+            if worker.kind == "asyncio":
+                self._check_overdue(worker, now)
             if len(worker.outstanding) == len(worker.started):
                 worker.idle_since = None
                 continue
             busy = True
             doing = worker.board.read()
-            if doing is None:  # of a runner it always is
+            # A runner never says, and a coroutine may hold up the others.
+            if doing is None or worker.kind != "python":
                 self._check_idle(worker, now)
                 continue
             worker.idle_since = None
             if 0 < doing[2] < time.monotonic_ns() - doing[1]:
                 worker.kill("timeout")
         return busy
+
+    def _check_overdue(self, worker: Worker, now: float) -> None:
+        """End a worker whose coroutines do not end when told to."""
+        for why in ("killed", "timeout"):
+            late = {
+                child.hint for child in worker.started.values()
+                if now > ((
+                    child.kill_at if why == "killed" else child.limit_s
+                ) or math.inf)
+            }
+            if late and worker.killed_for is None:
+                worker.condemned = late
+                worker.kill(why)
 
     def _check_idle(self, worker: Worker, now: float) -> None:
         if worker.idle_since is None:

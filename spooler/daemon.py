@@ -32,7 +32,7 @@ from spooler.health import TROUBLE_WAIT_S, Health
 from spooler.ledger import Ledger
 from spooler.lock import DAEMON_LOCK, Instances, Lock
 from spooler.notify import Notifier
-from spooler.pool import Pool, Worker
+from spooler.pool import KINDS, Pool, Worker
 from spooler.rejects import Rejects
 from spooler.rescue import Rescue
 from spooler.spool import PRIVATE, PRIVATE_DIRECTORIES, Displaced, Spool
@@ -271,7 +271,7 @@ class Daemon:
             paused = self._dispatcher.paused_wait_s()
             if paused is not None:
                 waits.append(paused)
-            starts = map(self._pool.respawn_wait_s, ("python", "command"))
+            starts = map(self._pool.respawn_wait_s, KINDS)
             waits += filter(None, starts)
         if self._stuck_wait is not None:
             waits.append(self._stuck_wait)

@@ -80,8 +80,8 @@ class Dispatcher:
     def _has_own_slots(self, name: str) -> bool:
         handler = self.handlers.get(name)
         return (
-            handler is not None and handler.kind == "command"
-            and handler.concurrency is not None
+            handler is not None and handler.kind != "python"
+            and handler.slots is not None
         )
 
     def limit(self, name: str) -> int:
@@ -89,11 +89,11 @@ class Dispatcher:
         handler = self.handlers[name]
         if self.breakers[name].tripped:
             return 1  # one is tried
-        if handler.concurrency is None:
+        if handler.slots is None:
             return self.slots
         if handler.kind == "python":
-            return min(handler.concurrency, self.slots)
-        return handler.concurrency
+            return min(handler.slots, self.slots)
+        return handler.slots
 
     def dispatch(self) -> None:
         """Hand out all that can be started now."""
@@ -113,6 +113,8 @@ class Dispatcher:
             handler = self.handlers[lane.handler]
             if handler.kind == "python":
                 started = self._start_python(lane, handler, crowded)
+            elif handler.kind == "asyncio":
+                started = self._start_asyncio(lane, handler)
             else:
                 started = self._start_command(lane, handler, crowded)
             if not started:
@@ -150,6 +152,14 @@ class Dispatcher:
             share = -(-waiting // max(1, self.slots))
             batch = max(1, min(batch, share))
         worker.give(lane.take(batch), handler.name)
+        return True
+
+    def _start_asyncio(self, lane: Lane, handler: Handler) -> bool:
+        room = self.limit(handler.name) - self.running(handler.name)
+        ready = [w for w in self._pool.of_kind("asyncio") if w.ready]
+        if room < 1 or not ready:
+            return False
+        ready[0].give(lane.take(min(room, BATCH_MAX)), handler.name)
         return True
 
     def _batch(self, handler: str, seconds: float) -> int:
@@ -232,15 +242,11 @@ class Dispatcher:
                 busy = True
         return LULL_S if busy else 0.0
 
-    def wanted_python(self) -> int:
-        """How many Python workers the configuration calls for."""
-        kinds = [h.kind for h in self.handlers.values()]
-        return self.slots if "python" in kinds else 0
-
-    def wanted_command(self) -> int:
-        """How many command runners the configuration calls for."""
-        kinds = [h.kind for h in self.handlers.values()]
-        return 1 if "command" in kinds else 0
+    def wanted(self, kind: str) -> int:
+        """How many workers of a kind the configuration calls for."""
+        if all(handler.kind != kind for handler in self.handlers.values()):
+            return 0
+        return self.slots if kind == "python" else 1
 
     def paused_wait_s(self) -> float | None:
         """Seconds until a pausing handler is tried; None: none pauses."""

@@ -29,12 +29,16 @@ class Loaded:
         wants_job: whether it is given a JobContext.
     """
 
-    def __init__(self, handler: Handler, target: Any = None) -> None:
+    def __init__(
+        self, handler: Handler, target: Any = None, beside: bool = False
+    ) -> None:
         """
         Import the handler's module and find its function.
 
         Args:
             target: the function, if it is at hand.
+            beside: whether ``call`` gives a coroutine, to be run beside
+                others, instead of what comes of it.
 
         Raises:
             LoadError: there is no such module or function, or importing it
@@ -47,7 +51,13 @@ class Loaded:
         if not callable(target):
             raise LoadError(f"{handler.python} is not callable")
         self.wants_job = _first_parameter(target) == "job"
-        if inspect.iscoroutinefunction(target):
+        is_async = inspect.iscoroutinefunction(target)
+        if handler.asyncio and not is_async:
+            raise LoadError(
+                f"{handler.python} is no 'async def', and its handler has"
+                " asyncio = true; remove that"
+            )
+        if is_async and not beside:
             from spooler.looper import in_loop  # few handlers need asyncio
 
             target = in_loop(target)

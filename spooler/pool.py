@@ -26,6 +26,7 @@ from spooler.leftover import INSTANCE_VARIABLE
 from spooler.names import b32
 from spooler.wire import Unpacker, pack
 
+KINDS = "python", "asyncio", "command"  #: of workers
 #: A worker that dies before it was ready is replaced after this, doubled
 #: each time: a broken interpreter must not be started in a loop.
 _RESPAWN_S = 0.5
@@ -46,15 +47,17 @@ class Worker:
 
     Attributes:
         owner: what its claims carry.
-        kind: ``python`` or ``command``.
+        kind: of KINDS.
         outstanding: hints it was given and has not answered, with their
             handlers, oldest first.
         counts: how many of them, by handler.
         chains: of a command runner: how they follow each other.
-        started: of commands: what the runner told of each, by hint.
+        started: of commands and coroutines: what the runner told of each,
+            by hint.
         filing: commands of a runner that died, which have ended and whose
             verdicts it was told to file, by hint.
         retiring: it gets no further jobs.
+        condemned: hints of those because of which we killed it.
         killed_for: why we killed it: ``timeout``, ``killed``, ``gone`` or
             ``nonsense``.
         gone_at: monotonic moment when it hung up and its process lived on.
@@ -87,6 +90,7 @@ class Worker:
         self.chains = Chains()
         self.started: dict[str, Child] = {}
         self.filing: dict[str, Child] = {}
+        self.condemned: set[str] = set()
         self._unpacker = Unpacker()
         self._unsent = bytearray()
 
@@ -140,6 +144,8 @@ class Worker:
         """How many slots jobs of *handler* take here."""
         if self.kind == "python":
             return min(1, self.counts.get(handler, 0))
+        if self.kind == "asyncio":
+            return self.counts.get(handler, 0)
         return self.chains.slots.get(handler, 0)
 
     def give(
@@ -208,7 +214,7 @@ class Worker:
     def kill_group(self) -> None:
         """End what a Python handler left in its worker's process group."""
         # Not yet reaped, so the group's number is nobody else's.
-        if self.kind == "python" and self.process.returncode is None:
+        if self.kind != "command" and self.process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)
 
@@ -240,7 +246,7 @@ class Pool:
         self._made = 0
         self.config = config
         self.workers: dict[int, Worker] = {}  #: by socket descriptor
-        self._backoff = {"python": Backoff(), "command": Backoff()}
+        self._backoff = {kind: Backoff() for kind in KINDS}
 
     def start(self, kind: str) -> Worker | None:
         """

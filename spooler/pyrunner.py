@@ -14,14 +14,13 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from spooler import fsops, settle, units
+from spooler import fsops, runs
 from spooler.board import Board
-from spooler.checkpoint import Kept
 from spooler.context import JobContext
 from spooler.handlers import Loaded
-from spooler.raised import JobTimeout, checked, judge
-from spooler.settle import Outcome
+from spooler.raised import JobTimeout, checked
 from spooler.states import State
+from spooler.wear import Wear
 from spooler.worker import PAY_EVERY_S, UMASK, Link, Task
 
 _REPORT_EVERY_S = 0.005
@@ -32,7 +31,6 @@ _OWN_TROUBLE = frozenset((
     errno.EMFILE, errno.ENOMEM, errno.EBADF, errno.EACCES, errno.EPERM,
 ))
 _OWN_TROUBLE_S = 1.0
-_PAGE_BYTES = resource.getpagesize()
 
 
 class Capture:
@@ -125,8 +123,7 @@ class Runner:
         self._board = board
         self._capture = Capture(link, self._insist)
         self._loaded: dict[str, Loaded] = {}
-        self._jobs = 0
-        self._told = False
+        self._wear = Wear(link.config)
         self._home = os.open(".", os.O_PATH | os.O_CLOEXEC)
 
     def run(self, hints: list[str], handler: str) -> None:
@@ -138,10 +135,8 @@ class Runner:
             board.begin(hint, time.monotonic_ns())
             task = link.take(hint, handler)
             if task is not None:
-                self._jobs += 1
-                outcome = self._run(task)
-                if outcome is not None:
-                    link.settle(task, outcome)
+                self._wear.jobs += 1
+                self._run(task)
             since = time.monotonic()
             while link.owed and not board.stopping():
                 self._wait_for_disk(link.refusal, since)
@@ -152,18 +147,8 @@ class Runner:
 
     def tell_if_worn(self) -> None:
         """Ask to be replaced after so many jobs, or grown so large."""
-        config = self._link.config
-        if self._told:
-            return
-        why = ""
-        if 0 < config.recycle_jobs <= self._jobs:
-            why = f"{self._jobs} jobs"
-        elif config.recycle_memory:
-            size = _resident_bytes()
-            if size >= config.recycle_memory:
-                why = f"{units.format_size(size)} of memory"
+        why = self._wear.why()
         if why:
-            self._told = True
             self._link.report("worn", why)
             self._link.flush()
 
@@ -198,10 +183,10 @@ class Runner:
                 raise error
         time.sleep(PAY_EVERY_S)
 
-    def _run(self, task: Task) -> Outcome | None:
-        """Run one job; None if it is settled already."""
+    def _run(self, task: Task) -> None:
+        """Run one job and settle it."""
         limit = task.timeout_s
-        value, raised = None, None
+        loaded, value, raised = None, None, None
         try:
             loaded = self._load(task)
             if limit is not None:
@@ -223,22 +208,8 @@ class Runner:
         micros = (time.monotonic_ns() - task.clock_ns) // 1000
         self._restore()
         out, err = self._capture.collect(task)
-        if raised is None:
-            if value is None and not (
-                out or err or task.tags
-                or loaded.wants_job and self._kept(task).exists()
-            ):
-                if self._link.settle_plain(task, micros):
-                    return None
-            return Outcome(
-                settle.DONE, "ok", task.started_ns, micros, value=value,
-                out_bytes=out, err_bytes=err, tags=task.tags,
-            )
-        effect, kind, text, delay_s, trace = judge(raised, limit)
-        return Outcome(
-            effect, kind, task.started_ns, micros, text=text,
-            delay_s=delay_s, traceback=trace, out_bytes=out, err_bytes=err,
-            tags=task.tags,
+        runs.settle_run(
+            self._link, task, loaded, value, raised, micros, out, err
         )
 
     def _restore(self) -> None:
@@ -263,23 +234,8 @@ class Runner:
         return loaded
 
     def _context(self, task: Task) -> Callable[[], JobContext]:
-        def context() -> JobContext:
-            path = os.path.join(
-                self._link.spool.path, State.ACTIVE.value, task.active
-            )
-            limit = task.timeout_s
-            return JobContext(
-                task.name, task.handler.name, task.max_attempts, path,
-                task.job, self._board.tell, self._kept(task),
-                None if limit is None else task.clock_ns / 1e9 + limit,
-                task.handler.allow,
-            )
-
-        return context
-
-    def _kept(self, task: Task) -> Kept:
-        return Kept(
-            self._link.spool, task.name, task.handler.name, self._link.durable
+        return functools.partial(
+            runs.context, self._link, task, self._board.tell
         )
 
 
@@ -293,11 +249,6 @@ def _memory(limit: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
-
-
-def _resident_bytes() -> int:
-    with open("/proc/self/statm", "rb") as file:
-        return int(file.read().split()[1]) * _PAGE_BYTES
 
 
 def _reopen(name: str, fd: int) -> None:

@@ -6,6 +6,7 @@ Started by ``taskload``, because spoold itself must run no code of a user.
 """
 
 import importlib
+import inspect
 import json
 import os
 import sys
@@ -23,10 +24,16 @@ def tasks_of(module_name: str) -> list[list[Any]]:
         if isinstance(value, Task) and id(value) not in seen:
             seen.add(id(value))
             out.append([
-                value.name, f"{module_name}:{attribute}",
-                value.handler_options,
+                value.name, f"{module_name}:{attribute}", _options(value),
             ])
     return out
+
+
+def _options(task: Task[Any, Any, Any]) -> dict[str, Any]:
+    """Those of its handler: coroutines run together unless it says no."""
+    if not inspect.iscoroutinefunction(task.function):
+        return task.handler_options
+    return {"asyncio": True, **task.handler_options}
 
 
 def main() -> None:

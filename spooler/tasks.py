@@ -42,8 +42,8 @@ else:
 #: of a [handler.NAME] table.
 HANDLER_OPTIONS = (
     "timeout", "kill_after", "attempts", "backoff", "max_backoff",
-    "concurrency", "output_limit", "memory", "expires", "breaker", "match",
-    "delete_done",
+    "concurrency", "asyncio", "output_limit", "memory", "expires", "breaker",
+    "match", "delete_done",
 )
 
 #: The latest task of each name; for tests that run jobs where they are made.
@@ -265,6 +265,7 @@ def task(
     backoff: Duration | None = None,
     max_backoff: Duration | None = None,
     concurrency: int | None = None,
+    asyncio: bool | None = None,
     output_limit: int | str | None = None,
     memory: int | str | None = None,
     expires: Duration | None = None,

@@ -30,7 +30,7 @@ def die_with_parent(parent_pid: int) -> None:
 def main() -> None:
     """``python -m spooler.workermain KIND SOCKET_FD BOARD_FD PARENT_PID``."""
     kind, sock_fd, board_fd, parent = sys.argv[1], *map(int, sys.argv[2:5])
-    if kind == "python":
+    if kind != "command":
         die_with_parent(parent)  # cmdloop ends its commands first
     for fd in map(int, os.listdir("/proc/self/fd")):
         if fd > 2:
@@ -54,6 +54,10 @@ def main() -> None:
     gc.freeze()
     if kind == "python":
         pyrunner.run(link, board_fd, messages)
+    elif kind == "asyncio":
+        from spooler import asyncrunner  # the others need no asyncio
+
+        asyncrunner.run(link, board_fd, messages)
     else:
         cmdloop.run(link, messages)
 

@@ -36,7 +36,22 @@ async def later(text: str) -> str:
     return text[::-1]
 
 
+_met = 0
+
+
 @task
+async def meeting(count: int) -> int:
+    """End once so many are here at once."""
+    import asyncio
+
+    global _met
+    _met += 1
+    while _met < count:
+        await asyncio.sleep(0.01)
+    return _met
+
+
+@task(asyncio=False)
 async def littering() -> list[str]:
     """Leave a task running, and tell which ones are."""
     import asyncio
@@ -50,7 +65,7 @@ async def littering() -> list[str]:
     return sorted(task.get_name() for task in asyncio.all_tasks())
 
 
-@task
+@task(asyncio=False)
 async def sleepy() -> None:
     import asyncio
 

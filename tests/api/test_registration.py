@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from spooler import config, taskload
+from spooler import config, tasklist, taskload
 from spooler.errors import ConfigError
 from support import ROOT, Spoold, SpoolDir, run_spoold, wait_until
 
@@ -189,6 +189,25 @@ def run(
     daemon.wait()
     found = {job.name.id: job for job in spool.jobs("done", "failed")}
     return [found[job.id] for job in submitted]
+
+
+def test_coroutines_run_beside_each_other(
+    spool: SpoolDir, spoold: START
+) -> None:
+    """A task that is async def has slots of its own, unless it says no."""
+    spool.configure(TASKS + "workers = 1\n")
+    daemon = spoold(env=ENV)
+    submitted = [jobs.meeting.submit(20) for _ in range(20)]
+    assert {job.result(30) for job in submitted} == {20}
+    daemon.signal(signal.SIGTERM)
+    assert daemon.wait() == 0
+    handlers = {
+        name: config.read_handler(name, {"python": reference, **options}, "")
+        for name, reference, options in tasklist.tasks_of("api.jobs")
+    }
+    kinds = {name: handler.kind for name, handler in handlers.items()}
+    assert kinds["meeting"] == kinds["later"] == "asyncio"
+    assert kinds["littering"] == kinds["add"] == "python"
 
 
 def test_what_a_coroutine_leaves_is_cancelled(

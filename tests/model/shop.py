@@ -25,7 +25,7 @@ from spooler.index import Lanes, Timetable
 from spooler.ledger import Ledger
 from spooler.names import Name
 from spooler.pause import EVERY
-from spooler.pool import Pool, Worker
+from spooler.pool import KINDS, Pool, Worker
 from spooler.route import Router
 from spooler.spool import Spool
 from spooler.states import FLOW, State
@@ -182,8 +182,10 @@ class Shop:
             self.spool, self.pool, self.dispatcher, self.ledger, Health(),
             lambda worker: None, lambda sock: None,
         )
-        kinds = ["python"] * self.dispatcher.wanted_python()
-        kinds += ["command"] * self.dispatcher.wanted_command()
+        kinds = [
+            kind for kind in KINDS
+            for _ in range(self.dispatcher.wanted(kind))
+        ]
         self.hands = [Hand(self, number, kind)
                       for number, kind in enumerate(kinds)]
         for number, hand in enumerate(self.hands):

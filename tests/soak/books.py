@@ -161,7 +161,8 @@ class Books:
             verdict in kinds.KILLED and job.name.runs >= kind.attempts
         ):
             self._note("verdict", f"{where}: {job.sidecar('result')!r}")
-        if not self._starts[job.name.id]:
+        # A claim counts as a run: killed then, each of them, it never began.
+        if not self._starts[job.name.id] and verdict != "lost":
             self._note("never run", where)
         touched = self._operator.touched | set(self._operator.requeued)
         if job.state == "done" and job.name.id not in touched:
@@ -179,10 +180,11 @@ class Books:
         value = job.record["value"] if record is not None else None
         out = {
             "cat": body, "value": f"{token}\n".encode(),
-            "count": f"{len(body)}\n".encode(),
+            "nap": f"{token}\n".encode(), "count": f"{len(body)}\n".encode(),
         }.get(kind, b"")
         wanted = {
-            "value": {"token": token}, "result": token, "payload": len(token),
+            "value": {"token": token}, "result": token, "nap": token,
+            "payload": len(token),
         }.get(kind, value)
         if job.out != out:
             self._note("output", f"{where}: {job.out!r}, not {out!r}")
@@ -239,7 +241,9 @@ class Books:
             extra += max(0, starts - lives * kind.runs)
         bound = kinds.WORKERS * (
             kills["daemon"] + kills["runner"] + self.counts.terms
-        ) + kills["python"] + kills["command"]
+        ) + kills["python"] + kills["command"] + kinds.NAPS * (
+            kills["daemon"] + kills["asyncio"] + self.counts.terms
+        )
         if extra > bound:
             self._note("runs", f"{extra} extra runs, {bound} by kills")
 

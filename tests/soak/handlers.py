@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Python handlers of the soak; each run leaves a mark outside the spool."""
 
+import asyncio
 import os
 import signal
 import time
@@ -40,6 +41,14 @@ def slow(job: JobContext, token: str) -> None:
     """Take long enough to be met by a kill."""
     _mark(job)
     time.sleep(0.4)
+
+
+async def nap(job: JobContext, token: str) -> str:
+    """Sleep beside others."""
+    _mark(job)
+    print(token)
+    await asyncio.sleep(0.2)
+    return token
 
 
 def flaky(job: JobContext, token: str) -> int:

@@ -19,7 +19,9 @@ from soak import kinds
 from support import ROOT, SPOOLD, SpoolDir, is_alive, peak_rss, wait_until
 
 MARK = "SPOOLER_SOAK"
-ROLES = ("daemon", "python", "runner", "command", "producer", "operator")
+ROLES = (
+    "daemon", "python", "asyncio", "runner", "command", "producer", "operator",
+)
 _WORKER = b"\0spooler.workermain\0"
 REST_S = 20.0
 IDLE = "idle output"
@@ -198,8 +200,9 @@ class House:
         if role == "daemon":
             return [daemon]
         below = [(pid, words(pid)) for pid in children(daemon)]
-        if role == "python":
-            return [p for p, line in below if _WORKER + b"python" in line]
+        if role in ("python", "asyncio"):
+            kind = _WORKER + role.encode()
+            return [p for p, line in below if kind in line]
         runners = [p for p, line in below if _WORKER + b"command" in line]
         if role == "runner":
             return runners
@@ -263,6 +266,7 @@ class House:
         wanted = kinds.WORKERS
         wait_until(
             lambda: len(self._up("python", ".out")) == wanted
+            and len(self._up("asyncio", "[eventpoll]")) == 1
             and len(self._up("runner", "[eventpoll]")) == 1
             and not self.pids("command"), REST_S,
             lambda: f"only workers, all of them: {self.left()}",
@@ -270,7 +274,7 @@ class House:
         (daemon,) = self.pids("daemon")
         return Rest({
             role: [self._held(pid) for pid in self.pids(role)]
-            for role in ("daemon", "runner", "python")
+            for role in ("daemon", "runner", "python", "asyncio")
         }, peak_rss(daemon))
 
     def _up(self, role: str, last: str) -> list[int]:

@@ -4,6 +4,7 @@
 import dataclasses
 
 WORKERS = 3
+NAPS = 4  #: coroutines at once
 ATTEMPTS = 9
 
 
@@ -43,13 +44,14 @@ class Kind:
 
 LATE = 'timeout = "200ms"\nkill_after = "200ms"'
 KINDS = {kind.name: kind for kind in (
-    Kind("plain", 30),
+    Kind("plain", 24),
     Kind("value", 15),
     Kind("cat", 15, "exec cat"),
     Kind("result", 10, 'echo "\\"$0\\"" >"$SPOOL_RESULT"'),
     Kind("flaky", 6, runs=2),
     Kind("defer", 5, runs=3),
-    Kind("slow", 4),
+    Kind("slow", 2),
+    Kind("nap", 8, keys=f"asyncio = true\nconcurrency = {NAPS}"),
     Kind("shslow", 4, "exec sleep 0.4"),
     Kind("strays", 2, "setsid sleep 30 & (sleep 30 & sleep 30 &) ; exit 0"),
     Kind("never", 3, verdicts=("fail",)),

@@ -31,8 +31,8 @@ from support import wait_until
 WAYS = ("durable", "relaxed", "batch", "mv")
 #: Whom a turn is for: a kill of that role, or a signal to spoold.
 TURNS = {
-    "daemon": 20, "python": 18, "runner": 16, "command": 18, "producer": 10,
-    "operator": 4, "TERM": 7, "HUP": 7,
+    "daemon": 20, "python": 16, "asyncio": 8, "runner": 14, "command": 16,
+    "producer": 9, "operator": 3, "TERM": 7, "HUP": 7,
 }
 LIVES_ON = 0.65  #: share of the time after which spoold is not killed
 DRAIN_S = 60.0

@@ -75,6 +75,7 @@ HANDLER_GOOD: dict[str, list[tuple[str, Any]]] = {
     "expires": [('"1d"', 86400.0), ("0", None)],
     "breaker": [("0", 0), ("1000", 1000)],
     "env": [("{}", ()), ('{ A = "1", B = "" }', (("A", "1"), ("B", "")))],
+    "asyncio": [("true", True), ("false", False)],
     "delete_done": [("true", True), ("false", False)],
     "allow": [
         ("[]", ()),
@@ -100,6 +101,7 @@ HANDLER_BAD: dict[str, list[str]] = {
     "env": ['"A=1"', "{ A = 1 }", '{ A = "\\u0000" }', '{ "A=B" = "1" }',
             '{ "" = "1" }', '{ "A\\u0000" = "1" }'],
     "delete_done": ['"true"', "0", "1"],
+    "asyncio": ['"true"', "0", "1"],
     "allow": ['"a"', '["*"]', '[".*"]', '["a*"]', '["a:*"]', '["a:b.*"]',
               '["a.**"]', '["a:"]', '["a b"]', '[1]', '["*.a"]', '[":a"]'],
 }
@@ -116,7 +118,11 @@ def rows(table: dict[str, list[Any]]) -> list[Any]:
 
 def handler_text(key: str, value: str) -> str:
     """Write a handler's table with one key under test."""
-    runner = "" if key in ("command", "python") else 'command = ["true"]\n'
+    runner = 'command = ["true"]\n'
+    if key in ("command", "python"):
+        runner = ""
+    elif key == "asyncio":
+        runner = 'python = "a:b"\n'
     return f"[handler.h]\n{runner}{key} = {value}\n"
 
 
@@ -171,10 +177,14 @@ def test_handler_options(key: str, pair: tuple[str, Any]) -> None:
     read = config.parse(handler_text(key, text)).handlers["h"]
     field = config.HANDLER_OPTIONS[key][0]
     plain = Handler("h", ("true",))
+    kind = "command"
     if key == "python":
-        plain = Handler("h")
+        plain, kind = Handler("h"), "python"
+    elif key == "asyncio":
+        plain = Handler("h", python="a:b")
+        kind = "asyncio" if want else "python"
     assert read == dataclasses.replace(plain, **{field: want})
-    assert read.kind == ("python" if key == "python" else "command")
+    assert read.kind == kind
 
 
 @pytest.mark.parametrize("key, text", rows(HANDLER_BAD))
@@ -202,6 +212,10 @@ def test_bad_handler_options(key: str, text: str) -> None:
         ("[handler.h]", ["[handler.h] needs either command"]),
         ('[handler.h]\ncommand = ["a"]\npython = "m:f"',
          ["[handler.h] needs either"]),
+        ('[handler.h]\ncommand = ["a"]\nasyncio = true',
+         ["[handler.h] asyncio is for python handlers"]),
+        ('[handler.h]\npython = "a:b"\nasyncio = true\nmemory = "2GiB"',
+         ["[handler.h] memory", "recycle_memory"]),
         ('[handler."a b"]\ncommand = ["a"]', ["a b", "1..32 letters"]),
         ('[handler.-x]\ncommand = ["a"]', ["-x", "1..32 letters"]),
         (f'[handler.{"h" * 33}]\ncommand = ["a"]', ["1..32 letters"]),
