@@ -64,6 +64,10 @@ class Runner:
         self._loaded: dict[str, Loaded] = {}
         self._wear = Wear(link.config)
         self._runs: dict[str, Run] = {}
+        #: Runs that are over and not settled: what came of them, and when.
+        self._ended: list[tuple[
+            Run, Loaded | None, Any, BaseException | None, int
+        ]] = []
         self._made = 0
         self._stopping = False
         self._flushing = False
@@ -73,7 +77,7 @@ class Runner:
         """Claim and start jobs, all at once."""
         unstarted = []
         for hint in hints:
-            if self._stopping or self._link.owed or self._board.stopping():
+            if self._stopping or self._in_trouble() or self._board.stopping():
                 unstarted.append(hint)
                 continue
             self._board.begin(hint, time.monotonic_ns())
@@ -128,7 +132,10 @@ class Runner:
             raised, asyncio.CancelledError
         ):
             raised = JobTimeout().with_traceback(raised.__traceback__)
-        self._settle(run, loaded, value, raised)
+        micros = (time.monotonic_ns() - run.task.clock_ns) // 1000
+        self._ended.append((run, loaded, value, raised, micros))
+        self._file()
+        self._afterwards()
 
     def _load(self, task: Task) -> Loaded:
         name = task.handler.name
@@ -169,40 +176,47 @@ class Runner:
             if self._loop.time() > until:
                 break
 
-    def _settle(
-        self, run: Run, loaded: Loaded | None, value: Any,
-        raised: BaseException | None,
-    ) -> None:
-        task, link = run.task, self._link
-        micros = (time.monotonic_ns() - task.clock_ns) // 1000
+    def _file(self) -> None:
+        """Settle what ended; the disk may make it wait."""
+        while self._ended:
+            run, loaded, value, raised, micros = self._ended[0]
+            try:
+                if run.ended_by == "abort":
+                    run.output.drop()
+                else:
+                    out, err = run.output.close()
+            except OSError as error:
+                self._link.report_trouble("owing", error)
+                return
+            self._ended.pop(0)
+            del self._runs[run.task.hint]
+            self._drop_work(run)
+            if run.ended_by == "abort":
+                run.task.job.close()
+                self._link.give_back(run.task.hint, run.task.active)
+            elif run.ended_by == "killed":
+                self._link.settle(run.task, Outcome(
+                    settle.FAIL, "killed", run.task.started_ns, micros,
+                    text="killed by an operator", out_bytes=out,
+                    err_bytes=err, tags=run.task.tags,
+                ))
+            else:
+                runs.settle_run(
+                    self._link, run.task, loaded, value, raised, micros, out,
+                    err,
+                )
+
+    def _drop_work(self, run: Run) -> None:
         if run.progress_fd >= 0:
             os.close(run.progress_fd)
             try:
                 fsops.remove_tree(self._work_fd, run.work)
             except OSError:
                 pass  # recovery tidies
-        del self._runs[task.hint]
-        if run.ended_by == "abort":
-            run.output.drop()
-            task.job.close()
-            link.give_back(task.hint, task.active)
-        else:
-            out, err = run.output.close()
-            if run.ended_by == "killed":
-                link.settle(task, Outcome(
-                    settle.FAIL, "killed", task.started_ns, micros,
-                    text="killed by an operator", out_bytes=out,
-                    err_bytes=err, tags=task.tags,
-                ))
-            else:
-                runs.settle_run(
-                    link, task, loaded, value, raised, micros, out, err
-                )
-        self._afterwards()
 
     def _afterwards(self) -> None:
         """See to what a verdict leaves to be done."""
-        if self._link.owed and not self._paying:
+        if self._in_trouble() and not self._paying:
             self._paying = True
             self._loop.call_later(PAY_EVERY_S, self._pay)
         why = self._wear.why()
@@ -214,15 +228,20 @@ class Runner:
                 0 if self._stopping else _FLUSH_S, self._flush
             )
 
+    def _in_trouble(self) -> bool:
+        """Whether the disk has not taken all that it should."""
+        return bool(self._link.owed or self._ended)
+
     def _pay(self) -> None:
         self._paying = False
-        self._link.pay()
+        if self._link.pay():
+            self._file()
         self._afterwards()
 
     def _flush(self) -> None:
         self._flushing = False
         self._link.flush()
-        if self._stopping and not self._runs and not self._link.owed:
+        if self._stopping and not self._runs and not self._in_trouble():
             self._loop.stop()
 
     def _end(self, run: Run, why: str) -> None:

@@ -20,6 +20,7 @@ _FLAGS = (
     os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW
     | os.O_CLOEXEC
 )
+_BUFFER_BYTES = 8192
 
 
 class Output:
@@ -30,23 +31,37 @@ class Output:
         self._task = task
         self._fds: dict[str, int] = {}
         self._sizes = {"out": 0, "err": 0}
+        self._unsaved = {"out": bytearray(), "err": bytearray()}
         self._closed = False
 
     def write(self, kind: str, data: bytes) -> None:
         """
-        Add to a file; what is over the limit is dropped.
+        Add to a file, by lines; what is over the limit is dropped.
+
+        A disk in trouble is no error of the job's: it is kept in memory.
 
         Raises:
-            OSError: the disk refused.
+            OSError: the file cannot be written, and never will be.
         """
         room = self._task.handler.output_limit - self._sizes[kind]
         data = data[:max(0, room)]
         if not data or self._closed:
             return
-        if kind not in self._fds:
-            self._open(kind)
-        fsops.write_all(self._fds[kind], data)
         self._sizes[kind] += len(data)
+        self._unsaved[kind] += data
+        if b"\n" in data or len(self._unsaved[kind]) > _BUFFER_BYTES:
+            try:
+                self._save(kind)
+            except OSError as error:
+                if not fsops.is_temporary(error):
+                    raise
+
+    def _save(self, kind: str) -> None:
+        unsaved = self._unsaved[kind]
+        while unsaved:
+            if kind not in self._fds:
+                self._open(kind)
+            del unsaved[:os.write(self._fds[kind], unsaved)]
 
     def _open(self, kind: str) -> None:
         if not self._fds:
@@ -58,17 +73,33 @@ class Output:
         )
 
     def close(self) -> tuple[int, int]:
-        """Let go of both; returns their sizes in bytes."""
+        """
+        Let go of both; returns their sizes in bytes.
+
+        Raises:
+            OSError: the disk refused; do it again.
+        """
         self._closed = True
+        for kind in self._unsaved:
+            try:
+                self._save(kind)
+            except OSError as error:
+                if fsops.is_temporary(error):
+                    raise
+                self._sizes[kind] -= len(self._unsaved[kind])
+        self._let_go()
+        return self._sizes["out"], self._sizes["err"]
+
+    def _let_go(self) -> None:
         for fd in self._fds.values():
             os.close(fd)
         self._fds.clear()
-        return self._sizes["out"], self._sizes["err"]
 
     def drop(self) -> None:
         """Remove both."""
         kinds = list(self._fds)
-        self.close()
+        self._closed = True
+        self._let_go()
         for kind in kinds:
             fsops.unlink(
                 self._link.spool.fds[State.ACTIVE],

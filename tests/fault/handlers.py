@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Python handlers of the fault suite; each run leaves a mark outside."""
 
+import asyncio
 import os
 
 from spooler import Fail
@@ -24,6 +25,14 @@ def value(job: JobContext) -> dict[str, str]:
     """Print something and return something."""
     _mark(job)
     print("printed")
+    return {"body": job.body.decode()}
+
+
+async def nap(job: JobContext) -> dict[str, str]:
+    """Give way to others, print something and return something."""
+    _mark(job)
+    await asyncio.sleep(0)
+    print("napped")
     return {"body": job.body.decode()}
 
 

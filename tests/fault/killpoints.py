@@ -33,6 +33,7 @@ LIMIT_S = 25.0  #: after which a run counts as hung
 _GOOD: dict[str, tuple[Any, bytes]] = {
     "plain.job": (None, b""),
     "value.job": ({"body": "in"}, b"printed\n"),
+    "nap.job": ({"body": "in"}, b"napped\n"),
     "say.job": (8, b"heard\n"),
     "flaky.job": (7, b""),
     "blob.dat": (None, b""),
@@ -52,6 +53,11 @@ attempts = {attempts}
 backoff = "10ms"
 [handler.value]
 python = "fault.handlers:value"
+attempts = {attempts}
+backoff = "10ms"
+[handler.nap]
+python = "fault.handlers:nap"
+asyncio = true
 attempts = {attempts}
 backoff = "10ms"
 [handler.flaky]

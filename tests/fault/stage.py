@@ -96,8 +96,9 @@ def produce(spool: str, ledger_path: str) -> None:
     ledger = Ledger(ledger_path)
     with Minting(spool) as client:
         for handler, body in (
-            ("plain", b""), ("value", b"in"), ("say", b"heard\n"),
-            ("flaky", b""), ("never", b""), ("broken", b""),
+            ("plain", b""), ("value", b"in"), ("nap", b"in"),
+            ("say", b"heard\n"), ("flaky", b""), ("never", b""),
+            ("broken", b""),
         ):
             _try(ledger, client, lambda: client.submit(handler, body=body))
         for handler, unique in (
