@@ -29,6 +29,7 @@ from bench import (
     start,
     submits,
     trend,
+    trips,
 )
 from bench.scene import SIZES, Setting
 from crash import machine
@@ -42,6 +43,7 @@ WORKLOADS: dict[str, Callable[[Setting], None]] = {
     "commands": commands.commands,
     "payloads": payloads.payloads,
     "submit": submits.submits,
+    "trips": trips.trips,
     "backlog": backlog.backlog,
     "done": backlog.done,
     "idle": idle.idle,

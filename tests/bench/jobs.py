@@ -5,6 +5,8 @@ import functools
 import os
 import time
 
+from spooler import task
+
 
 def noop() -> None:
     """Do nothing."""
@@ -22,6 +24,18 @@ def work(log: str, seconds: str) -> None:
     time.sleep(float(seconds))
     line = b"%d %d\n" % (start, time.monotonic_ns())
     os.write(_opened(log), line)
+
+
+@task
+def echo(number: int) -> int:
+    """Return it."""
+    return number
+
+
+@task
+async def echo_async(number: int) -> int:
+    """Return it, from a coroutine."""
+    return number
 
 
 @functools.cache
