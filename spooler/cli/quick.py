@@ -2,8 +2,8 @@
 """
 The plain forms of what scripts and people call most, and no more.
 
-``submit [-p PRI] HANDLER [ARG...]``, ``ls [-q | -w | --json] [STATE...]`` and
-``status [--json]`` are done here, without importing a command line library,
+``submit [-p PRI] [--relaxed] HANDLER [ARG...]``, ``ls [-q | -w | --json]
+[STATE...]`` and ``status [--json]`` are done here, without importing a command line library,
 which would cost more than all the rest.  They end up in the same functions;
 what is typed in any other way is for app.py.
 """
@@ -37,15 +37,18 @@ def run(words: list[str]) -> int | None:
 
 
 def _submit(chosen: str | None, words: list[str]) -> int | None:
-    priority = names.DEFAULT_PRIORITY
-    if words[:1] == ["-p"] and len(words) > 1:
-        if len(words[1]) != 1 or words[1] not in "0123456789":
+    priority, durable = names.DEFAULT_PRIORITY, True
+    while words and words[0].startswith("-"):
+        if words[0] == "--relaxed":
+            durable, words = False, words[1:]
+        elif words[0] == "-p" and words[1:2] and words[1] in _PRIORITIES:
+            priority, words = int(words[1]), words[2:]
+        else:
             return None
-        priority, words = int(words[1]), words[2:]
     if not words or any(word.startswith("-") for word in words):
         return None
     return submit_one(
-        spool_path(chosen), words[0], tuple(words[1:]), priority
+        spool_path(chosen), words[0], tuple(words[1:]), priority, durable
     )
 
 
@@ -75,6 +78,7 @@ def _status(chosen: str | None, words: list[str]) -> int | None:
     return guard.guarded(lambda: wellbeing.show(path, bool(words)))
 
 
+_PRIORITIES = tuple("0123456789")
 #: Options of ls that are understood here, alone, and what they ask for.
 _FORMS = {
     "-q": "quiet", "--quiet": "quiet", "-w": "wide", "--wide": "wide",
@@ -84,13 +88,14 @@ _VERBS = {"submit": _submit, "ls": _ls, "status": _status}
 
 
 def submit_one(
-    path: str, handler: str, args: tuple[str, ...], priority: int
+    path: str, handler: str, args: tuple[str, ...], priority: int,
+    durable: bool,
 ) -> int:
     """Submit, print the id or what is wrong; returns the exit status."""
     from spooler import client  # what the other verbs are spared
 
     try:
-        with client.Client(path) as producer:
+        with client.Client(path, durable) as producer:
             job_id = producer.submit(handler, *args, priority=priority)
     except SubmitUnknown as error:
         print(error.job_id)
