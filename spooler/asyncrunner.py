@@ -246,7 +246,7 @@ class Runner:
 
     def _end(self, run: Run, why: str) -> None:
         """Ask a job to end; spoold sees to it that it does."""
-        if run.ended_by is None and run.main is not None:
+        if run.ended_by is None and run.main and not run.main.done():
             run.ended_by = why
             run.main.cancel()
 
