@@ -2,10 +2,10 @@
 """
 The plain forms of what scripts and people call most, and no more.
 
-``submit [-p PRI] [--relaxed] HANDLER [ARG...]``, ``ls [-q | -w | --json]
-[STATE...]`` and ``status [--json]`` are done here, without importing a command line library,
-which would cost more than all the rest.  They end up in the same functions;
-what is typed in any other way is for app.py.
+``submit [-p PRI] [--relaxed] HANDLER [ARG...]``, ``status [--json]`` and
+``ls [-q | -w | --json] [STATE...]`` are done here, without importing a command
+line library, which would cost more than all the rest.  They end up in the same
+functions; what is typed in any other way is for app.py.
 """
 
 import sys
