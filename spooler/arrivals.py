@@ -1,22 +1,23 @@
 # SPDX-License-Identifier: MIT
 """
-The jobs that wait: heard of, found, admitted, delayed, and due again.
+The jobs that wait: heard of, found, admitted, and due again.
 
 Events and scans both end in ``take_in``; what comes of it are the lanes the
-dispatcher takes from, the timetable of deferred jobs, and the jobs that no
+dispatcher takes from, the jobs that are put off, and the jobs that no
 handler can run.
 """
 
 import logging
+import os
 import selectors
 import time
 from collections import deque
 from collections.abc import Iterator
 
-from spooler import backoff, fsops, names, units
-from spooler.clock import JumpMeter, steady_ns
+from spooler import fsops, names
 from spooler.config import Config
-from spooler.index import Lanes, Timetable
+from spooler.deferred import Deferred
+from spooler.index import Lanes
 from spooler.intake import Intake
 from spooler.names import Name
 from spooler.route import Router
@@ -24,18 +25,15 @@ from spooler.scale import Scale
 from spooler.spool import Spool
 from spooler.states import State
 from spooler.sweep import SLICE_S, Sweep
-from spooler.text import inert
 from spooler.watch import PENDING_MAX, Watch
 
 log = logging.getLogger(__name__)
 
 _POLL_S = 1.0  #: between scans where there are no events
-_DUE_SLICE = 500
 _EVENT_SLICE = 2000
 _REJECT_SLICE = 50
 _REJECTS_MAX = 1000
 _SLOW_MAX = 50_000
-_LOOK_S = 1.0
 
 
 class Arrivals:
@@ -44,7 +42,7 @@ class Arrivals:
 
     Attributes:
         lanes: the waiting jobs, by handler.
-        timetable: the deferred jobs.
+        deferred: those that were put off.
         intake: what was left alone in ``incoming/``.
     """
 
@@ -61,28 +59,20 @@ class Arrivals:
         self._slow_lost = False
         self._complete = False
         self._rejects: deque[str] = deque()
-        self._shifted: deque[tuple[str, int]] = deque()
-        self._meter = JumpMeter(time.time_ns(), steady_ns())
         self.intake = Intake(spool)
-        self.timetable = Timetable()
-        self._scales = {
-            state: Scale(spool.fds[state])
-            for state in (State.INCOMING, State.DEFERRED)
-        }
+        self.deferred = Deferred(spool, config, self.queue)
+        self._scale = Scale(spool.fds[State.INCOMING])
         self._incoming = Sweep(
             spool, State.INCOMING, self._begin, self._found, self._end
         )
         self.use(config)
-        self._deferred = Sweep(
-            spool, State.DEFERRED, self._begin_deferred,
-            self._take_deferred, self._end_deferred,
-        )
 
     def use(self, config: Config) -> None:
         """Route by *config* from now on; everything is scanned anew."""
         self._every_s = config.rescan_s
         self._weigh = config.max_bytes > 0
         self._router = Router(config)
+        self.deferred.use(config)
         self._handlers = config.handlers
         self.lanes = Lanes(config.handlers)
         self._ends = 0
@@ -154,35 +144,22 @@ class Arrivals:
         for _ in range(min(_EVENT_SLICE, len(self._events))):
             # Off the queue only once it is taken in.
             if self._weigh:
-                self._scales[State.INCOMING].weigh(self._events[0])
-            self._take_in(self._events[0], False)
+                self._scale.weigh(self._events[0])
+            self._take_in(self._events[0])
             self._events.popleft()
         self._take_slowly()
         if self.lanes.wants_scan() and not self._incoming.running:
             self._incoming.request()
-        if self.timetable.wants_scan() and not self._deferred.running:
-            self._deferred.request()
         self._incoming.step(self.every_s)
-        self._look_at_clock()
-        if self._reschedule():
-            self._deferred.step(self.every_s)
-        self._retry_due()
+        self.deferred.work(self.every_s)
 
     def wait_s(self) -> float:
         """Seconds until there is work for the next turn."""
-        if self._events or self._slow or self._rejects or self._shifted:
+        if self._events or self._slow or self._rejects:
             return 0.0
-        wait = min(self._incoming.wait_s(), self._deferred.wait_s())
+        wait = min(self._incoming.wait_s(), self.deferred.wait_s())
         resolve_s = self.intake.resolve_s()
-        if resolve_s is not None:
-            wait = min(wait, resolve_s)
-        due_ns = self.timetable.next_due_ns()
-        if due_ns is not None:
-            # Due times are wall clock, which may jump: look once a second,
-            # however far away the next one is.
-            until = (due_ns - time.time_ns()) / 1e9
-            wait = min(wait, _LOOK_S, max(0.0, until))
-        return wait
+        return wait if resolve_s is None else min(wait, resolve_s)
 
     def request_scan(self) -> None:
         """Scan ``incoming/`` soon."""
@@ -192,7 +169,7 @@ class Arrivals:
     def complete(self) -> bool:
         """Whether everything on disk has been seen once."""
         self._complete |= (
-            self._incoming.complete and self._deferred.complete
+            self._incoming.complete and self.deferred.complete
             and not self._slow
         )
         return self._complete
@@ -201,46 +178,50 @@ class Arrivals:
     def pending(self) -> int:
         """About how many jobs wait or are deferred."""
         heard = len(self._events) + len(self._slow)
-        return self.lanes.total + self.timetable.total + heard
+        return self.lanes.total + self.deferred.total + heard
 
     @property
     def pending_bytes(self) -> int:
         """About what they take on disk; 0 unless there is a limit to it."""
-        return sum(scale.total for scale in self._scales.values())
+        return self._scale.total + self.deferred.bytes
 
     def _begin(self) -> None:
         self._ends = 0
-        self._scales[State.INCOMING].begin()
+        self._scale.begin()
         self.intake.begin_scan()
         self.lanes.begin_scan()
 
     def _end(self) -> None:
-        self._scales[State.INCOMING].end()
+        self._scale.end()
         # What it found and is not taken in yet belongs to it.
         self._ends = len(self._slow)
         if not self._ends:
             self.lanes.end_scan()
 
-    def _begin_deferred(self) -> None:
-        self._scales[State.DEFERRED].begin()
-        self.timetable.begin_scan()
-
-    def _end_deferred(self) -> None:
-        self._scales[State.DEFERRED].end()
-        self.timetable.end_scan()
-
-    def _found(self, entry: str, is_dir: bool) -> None:
+    def _found(self, chunk: list["os.DirEntry[str]"]) -> None:
+        files = [
+            entry.name for entry in chunk
+            if not entry.is_dir(follow_symlinks=False)
+        ]
+        if len(files) < len(chunk):
+            for name in {entry.name for entry in chunk}.difference(files):
+                self.intake.take_in(name, True)
         if self._weigh:
-            self._scales[State.INCOMING].weigh(entry)
-        self._take_in(entry, is_dir)
+            for entry in chunk:
+                self._scale.weigh(entry.name)
+        plain, others = names.plain_groups(files)
+        for handler, group in plain.items():
+            if handler in self._handlers:
+                self.lanes.by_handler[handler].fresh.add_all(group)
+            else:
+                others += group
+        for name in others:
+            self._take_in(name)
 
-    def _take_in(self, entry: str, is_dir: bool) -> None:
+    def _take_in(self, entry: str) -> None:
         handler = names.plain_handler(entry)
-        if handler in self._handlers and not is_dir:
+        if handler in self._handlers:
             self.lanes.by_handler[handler].fresh.add(entry)  # as most are
-            return
-        if is_dir:
-            self.intake.take_in(entry, is_dir)
         elif entry in self._slowly:
             return
         elif len(self._slow) < _SLOW_MAX:
@@ -267,7 +248,7 @@ class Arrivals:
 
     def _took(self, found: tuple[str, Name] | None) -> None:
         for text, due_ns in self.intake.delayed:
-            self.timetable.add(text, due_ns)
+            self.deferred.add(text, due_ns)
         self.intake.delayed.clear()
         if found is not None:
             self.queue(*found)
@@ -281,95 +262,6 @@ class Arrivals:
             self._rejects.append(text)
         else:
             self.request_scan()  # finds it once there is room
-
-    def _take_deferred(self, entry: str, is_dir: bool) -> None:
-        name = names.parse(entry)
-        if self._weigh:
-            self._scales[State.DEFERRED].weigh(entry)
-        if name is None or is_dir:
-            return
-        due_ns = name.due_ns or 0
-        handler = self._router.configured(name)
-        nearer_ns = None
-        # Else its producer or its handler said when.
-        if handler is not None and name.verdict not in ("", "defer"):
-            nearer_ns = backoff.nearer_ns(
-                due_ns, time.time_ns(), handler.backoff_s,
-                handler.max_backoff_s,
-            )
-        if nearer_ns is not None:
-            self._shifted.append((entry, nearer_ns))
-        else:
-            self.timetable.add(entry, due_ns)
-
-    def put_off(self, text: str, due_ns: int, base: int) -> None:
-        """
-        A job went to ``deferred/`` after a run.
-
-        Args:
-            base: base_ns() as whoever filed it saw it: the clock may have
-                been set since, or we may not have seen yet that it was.
-        """
-        off_ns = self._meter.off_ns(base)
-        if off_ns:
-            self._shifted.append((text, max(0, due_ns + off_ns)))
-        else:
-            self.timetable.add(text, due_ns)
-
-    def _look_at_clock(self) -> None:
-        jump_ns = self._meter.jump_ns(time.time_ns(), steady_ns())
-        if not jump_ns:
-            return
-        log.warning(
-            "the clock was set %s by %s; retries wait as long as before",
-            "forward" if jump_ns > 0 else "back",
-            units.format_duration(abs(jump_ns) / units.NS),
-        )
-        self._shifted = deque(
-            (text, max(0, due_ns + jump_ns)) for text, due_ns in self._shifted
-        )
-        for text, due_ns in self.timetable.take_all():
-            name = names.parse(text)
-            if name is not None and name.verdict:
-                self._shifted.append((text, max(0, due_ns + jump_ns)))
-            else:
-                self.timetable.add(text, due_ns)
-        # Not at once: a scan cannot tell what was filed before the jump, and
-        # workers may not have told yet.
-        self._deferred.restart(_LOOK_S / 2)
-
-    def _reschedule(self) -> bool:
-        """Give due times anew; True once all have theirs."""
-        for _ in range(min(_DUE_SLICE, len(self._shifted))):
-            text, due_ns = self._shifted[0]
-            moved = self._spool.reschedule(text, due_ns)
-            self._shifted.popleft()
-            if moved is not None:
-                self.timetable.add(moved, due_ns)
-        return not self._shifted
-
-    def _retry_due(self) -> None:
-        for _ in range(_DUE_SLICE):
-            due_ns = self.timetable.next_due_ns()
-            # A jump since we looked at the clock makes nothing due.
-            now_ns = self._meter.now_ns(time.time_ns(), steady_ns())
-            if due_ns is None or due_ns > now_ns:
-                return
-            text = self._retry(self.timetable.peek())
-            self.timetable.pop()
-            name = names.parse(text) if text is not None else None
-            if text is not None and name is not None:
-                self.queue(text, name)
-
-    def _retry(self, deferred: str) -> str | None:
-        try:
-            return self._spool.retry(deferred)
-        except OSError as error:
-            if fsops.is_temporary(error):
-                raise
-            # This one file cannot be moved; it must not stop the others.
-            log.error("%s: left alone: %s", inert(deferred), fsops.why(error))
-            return None
 
     def take_rejects(self) -> Iterator[str]:
         """Some of the jobs that no handler can run."""

@@ -91,7 +91,7 @@ class Daemon:
             self.config, delegated(),
         )
         self._arrivals = Arrivals(self.spool, self.config, self._selector)
-        self._ledger = Ledger(self._arrivals.put_off, self.config)
+        self._ledger = Ledger(self._arrivals.deferred.put_off, self.config)
         self._health = Health()
         self._dispatcher = self._new_dispatcher()
         self.crew = Crew(

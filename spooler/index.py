@@ -74,6 +74,28 @@ class Window:
         else:
             self._beyond += 1
 
+    def add_all(self, keys: list[str]) -> None:
+        """Take in many keys; the same as to add each."""
+        held, horizon = self._held, self._horizon
+        new = [key for key in dict.fromkeys(keys) if key not in held]
+        if horizon is None or not self._scanning:
+            near, far = new, []
+        else:
+            near = [key for key in new if key < horizon]
+            far = [key for key in new if key >= horizon]
+        for key in near:
+            self.add(key)
+        if self._cut_at is not None:
+            cut_at, seen = self._cut_at, len(far)
+            far = [key for key in far if key < cut_at]
+            self._passed += seen - len(far)
+        held.update(far)
+        self._staged += far
+        over = len(self._staged) - self._limit
+        if over > self._limit:
+            self._staged, self._cut_at = self._cut(self._staged)
+            self._passed += over
+
     def _cut(self, keys: list[str]) -> tuple[list[str], str]:
         keys.sort()  # a sorted list is a heap
         self._held.difference_update(keys[self._limit:])
@@ -89,14 +111,14 @@ class Window:
         """Take the smallest key out; it stays known until forgotten."""
         return heapq.heappop(self._heap)
 
-    def forget(self, key: str) -> None:
-        """A key that was popped is no longer on disk under this name."""
-        self._held.discard(key)
+    def take(self, count: int) -> list[str]:
+        """Take out up to *count* of the smallest keys."""
+        heap, pop = self._heap, heapq.heappop
+        return [pop(heap) for _ in range(min(count, len(heap)))]
 
-    def back(self, key: str) -> None:
-        """Put back a key that was popped."""
-        self._held.add(key)
-        heapq.heappush(self._heap, key)
+    def forget(self, *keys: str) -> None:
+        """Keys that were popped are no longer on disk under these names."""
+        self._held.difference_update(keys)
 
     def wants_scan(self) -> bool:
         """Whether it runs low while there is more on disk."""
@@ -168,21 +190,20 @@ class Lane:
 
     def take(self, count: int) -> list[str]:
         """Up to *count* jobs, in the order they are to start."""
-        out: list[str] = []
+        if not self.again:
+            out = self.fresh.take(count)
+            self._turn_again ^= len(out) % 2 == 1
+            return out
+        out = []
         while len(out) < count and len(self):
             out.append(self._window().pop())
             self._turn_again = not self._turn_again
         return out
 
-    def forget(self, text: str) -> None:
-        """The job left ``incoming/``."""
-        self.fresh.forget(text)
-        self.again.forget(text)
-
-    def back(self, text: str) -> None:
-        """The job was not taken up after all."""
-        window = self.again if text in self.again else self.fresh
-        window.back(text)
+    def forget(self, *texts: str) -> None:
+        """The jobs left ``incoming/``."""
+        self.fresh.forget(*texts)
+        self.again.forget(*texts)
 
     def windows(self) -> tuple[Window, Window]:
         """Both of them."""

@@ -43,7 +43,7 @@ def status_line(
         parts.append("scanning")
     parts.append(
         f"{waiting}, {crew.running_count()} running, {ledger.done} done,"
-        f" {ledger.failed} failed, {arrivals.timetable.total} deferred"
+        f" {ledger.failed} failed, {arrivals.deferred.total} deferred"
     )
     return "; ".join(parts)
 
@@ -89,7 +89,7 @@ def status(
             name: dispatcher.waiting(name) for name in dispatcher.handlers
         },
         "backlog": arrivals.lanes.total,
-        "delayed": arrivals.timetable.total,
+        "delayed": arrivals.deferred.total,
         "strays": [
             {"name": inert(entry), "why": why}
             for entry, why in list(strays.items())[:_STRAYS_SHOWN]

@@ -6,15 +6,20 @@ A scan of a million entries takes a second; done in slices, events, reports
 and signals are served in between.
 """
 
+import itertools
+import os
 import time
 from collections.abc import Callable, Iterator
 
 from spooler.spool import Spool
 from spooler.states import State
 
-SLICE = 1000
+#: Entries that are taken in at once.
+CHUNK = 500
 #: What one piece of work may take before others get their turn.
 SLICE_S = 0.05
+#: The same of a scan, which can stop anywhere.
+_SCAN_SLICE_S = 0.006
 #: A scan may take this share of the time, so that rescans of a huge
 #: directory do not become the daemon's main work.
 _SHARE = 20
@@ -35,7 +40,7 @@ class Sweep:
         spool: Spool,
         state: State,
         begin: Callable[[], None],
-        take: Callable[[str, bool], None],
+        take: Callable[[list["os.DirEntry[str]"]], None],
         end: Callable[[], None],
     ) -> None:
         self._spool = spool
@@ -106,12 +111,13 @@ class Sweep:
         if time.time_ns() - mtime_ns < _CLOCK_SLACK_NS:
             mtime_ns = 0  # a later change may leave the same stamp
         self._begin()
-        until = started + SLICE_S
-        for number, entry in enumerate(self._spool.scan(self._state), 1):
-            self._take(entry.name, entry.is_dir(follow_symlinks=False))
-            if number % SLICE == 0 or time.monotonic() > until:
+        until = started + _SCAN_SLICE_S
+        entries = self._spool.scan(self._state)
+        while chunk := list(itertools.islice(entries, CHUNK)):
+            self._take(chunk)
+            if time.monotonic() >= until:
                 yield
-                until = time.monotonic() + SLICE_S
+                until = time.monotonic() + _SCAN_SLICE_S
         self._end()
         self.complete = True
         self._seen_mtime_ns = mtime_ns

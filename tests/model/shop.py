@@ -13,8 +13,8 @@ from typing import Any, cast
 from unittest import mock
 
 from spooler import (
-    arrivals, clock, crew, dispatch, health, index, intake, ledger, names,
-    sweep,
+    arrivals, clock, crew, deferred, dispatch, health, index, intake, ledger,
+    names, sweep,
 )
 from spooler.arrivals import Arrivals
 from spooler.config import Config, Handler
@@ -35,7 +35,7 @@ from .kernel import Clock
 from .order import Desk, Order
 
 _TIMED = (
-    arrivals, clock, crew, dispatch, health, intake, ledger, sweep,
+    arrivals, clock, crew, deferred, dispatch, health, intake, ledger, sweep,
 )
 #: Of a run, in microseconds: by it batches grow or shrink.
 _MICROS = (20, 300, 1000, 20_000)
@@ -155,9 +155,10 @@ class Shop:
                     mock.patch.object(module, "time", self.clock)
                 )
             for module, name, value in (
-                (index, "WINDOW_MAX", self.window), (sweep, "SLICE", 7),
+                (index, "WINDOW_MAX", self.window), (sweep, "CHUNK", 7),
+                (sweep, "_SCAN_SLICE_S", 0.0),
                 (arrivals, "Lanes", self._lanes),
-                (arrivals, "Timetable", lambda: Timetable(self.window)),
+                (deferred, "Timetable", lambda: Timetable(self.window)),
                 (arrivals, "Watch", lambda _: self.watch),
             ):
                 stack.enter_context(mock.patch.object(module, name, value))
@@ -172,7 +173,7 @@ class Shop:
             cast(selectors.BaseSelector, self),  # see register
         )
         self.arrivals.open_watch()
-        self.ledger = Ledger(self.arrivals.put_off, self.config)
+        self.ledger = Ledger(self.arrivals.deferred.put_off, self.config)
         self.pool = Pool(self.spool.path, "00000", -1, self.config, None)
         self.dispatcher = Dispatcher(
             self.config, self.pool, self.arrivals.lanes,

@@ -58,13 +58,23 @@ class Disk:
         self.window.begin_scan()
         found = sorted(self.waiting | set(self.taken))
         self.dice.shuffle(found)
+        size = self.dice.randrange(4 * self.limit)  # 0: one by one
+        chunk: list[str] = []
         for key in found:
             if arrivals and self.dice.random() < 0.2:
                 arrivals -= 1
                 self.arrive(self.dice.random() < 0.5)
             if key in self.waiting or key in self.taken:
-                self.window.add(key)
+                if size:
+                    chunk.append(key)
+                else:
+                    self.window.add(key)
+            if chunk and len(chunk) >= size:
+                # A directory that changes may tell a name twice.
+                self.window.add_all(chunk + chunk[:self.dice.randrange(2)])
+                chunk = []
             self.measure()
+        self.window.add_all(chunk)
         self.window.end_scan()
         self.measure()
 
@@ -90,7 +100,9 @@ class Disk:
         if self.taken:
             key = self.taken.pop(self.dice.randrange(len(self.taken)))
             self.waiting.add(key)
-            self.window.back(key)
+            # Not taken up after all: told anew, as any other.
+            self.window.forget(key)
+            self.window.add(key)
 
     def step(self, what: str) -> None:
         """Do one of the steps."""
@@ -336,7 +348,8 @@ def test_a_job_put_back_comes_again(
     scanned(lane, numbered(new, seed), numbered(old, seed + 1))
     before = len(lane)
     for key in lane.take(count):
-        lane.back(key)
+        lane.forget(key)
+        lane.add(key, key.startswith("a"))
     assert len(lane) == before
     out = lane.take(1000)
     assert len(out) == len(set(out)) == before

@@ -396,7 +396,7 @@ def test_tied_constants() -> None:
     assert re.fullmatch(r"[0-9a-v]{20}", ID)
 
 
-@pytest.mark.parametrize("text", [
+_PLAIN_OR_NOT = [
     "4.1hqhuo3smto000000c1p,mail.job",
     "0.00000000000000000000,a.job",
     "4.1hqhuo3smto000000c1p.a1,mail.job",
@@ -407,7 +407,10 @@ def test_tied_constants() -> None:
     "4.1hqhuo3smto000000c1,mail.job",
     "4.1hqhuo3smto000000c1p,.job",
     "mail.job", "", ",", "4", "4.",
-])
+]
+
+
+@pytest.mark.parametrize("text", _PLAIN_OR_NOT)
 def test_a_plain_name_is_told_as_parse_tells_it(text: str) -> None:
     """The short cut finds the handler parse finds, or leaves it to parse."""
     name = names.parse(text)
@@ -417,3 +420,22 @@ def test_a_plain_name_is_told_as_parse_tells_it(text: str) -> None:
         assert str(name) == text and name.is_waiting_form()
     else:
         assert name is None or name.runs or not name.is_document
+
+
+@given(st.lists(st.sampled_from(_PLAIN_OR_NOT) | st.builds(
+    lambda at, char: _PLAIN_OR_NOT[0][:at] + char + _PLAIN_OR_NOT[0][at + 1:],
+    st.integers(0, 30), st.sampled_from(".,0vwé\udcff/2x-"),
+)))
+def test_many_names_are_told_apart_as_each_is(listed: list[str]) -> None:
+    """What is told of many names at once is what is told of each."""
+    plain, others = names.plain_groups(listed)
+    want: dict[str, list[str]] = {}
+    for name in listed:
+        handler = names.plain_handler(name)
+        if handler is not None:
+            want.setdefault(handler, []).append(name)
+    assert {key: sorted(group) for key, group in plain.items()} == {
+        key: sorted(group) for key, group in want.items()
+    }
+    rest = [name for name in listed if names.plain_handler(name) is None]
+    assert sorted(others) == sorted(rest)
