@@ -9,13 +9,19 @@ cost more than a short job; a few stores in shared memory cost nothing.
 import mmap
 import os
 import struct
+import sys
 
 BOARD_BYTES = 4096
-_HEAD = struct.Struct("=QQQH")  # sequence, start and limit in ns, name length
+#: Words of 8 bytes, each stored at once: a sequence, start and limit in ns,
+#: length of the name that follows.
+_SEQUENCE, _SINCE, _LIMIT, _LENGTH = range(4)
+_NAME_AT = 32
 _STOP = BOARD_BYTES - 1
 _TOLD_AT = 1024
 _TOLD = struct.Struct("=QH")  # sequence, length of what the job tells
 TOLD_MAX_BYTES = 512
+_ENCODING = sys.getfilesystemencoding()
+_ERRORS = sys.getfilesystemencodeerrors()
 
 
 class Board:
@@ -24,6 +30,7 @@ class Board:
     def __init__(self, fd: int) -> None:
         """Map the page behind *fd*, which may be closed afterwards."""
         self._page = mmap.mmap(fd, BOARD_BYTES)
+        self._words = memoryview(self._page).cast("Q")
         self._sequence = 0
         self._told = 0
 
@@ -45,19 +52,20 @@ class Board:
         if self._told:
             self.tell(b"")
             self._told = 0
-        self._write(started_ns, limit_ns, os.fsencode(hint))
+        # As os.fsencode does, in half the time.
+        data = hint.encode(_ENCODING, _ERRORS)
+        words, sequence = self._words, self._sequence + 2
+        self._sequence = sequence
+        # Odd while it changes, so that a reader takes no half of each.
+        words[_SEQUENCE] = sequence - 1
+        size = words[_LENGTH] = len(data)
+        self._page[_NAME_AT:_NAME_AT + size] = data
+        words[_SINCE], words[_LIMIT] = started_ns, limit_ns
+        words[_SEQUENCE] = sequence
 
     def end(self) -> None:
         """Say that no job is running."""
-        self._write(0, 0, b"")
-
-    def _write(self, started_ns: int, limit_ns: int, data: bytes) -> None:
-        # Odd while it changes, so that a reader takes no half of each.
-        self._sequence += 2
-        head = (started_ns, limit_ns, len(data))
-        _HEAD.pack_into(self._page, 0, self._sequence - 1, *head)
-        self._page[_HEAD.size:_HEAD.size + len(data)] = data
-        _HEAD.pack_into(self._page, 0, self._sequence, *head)
+        self.begin("", 0)
 
     def tell(self, data: bytes) -> None:
         """Say how far the job is; see progress.py."""
@@ -81,11 +89,12 @@ class Board:
 
     def read(self) -> tuple[str, int, int] | None:
         """The job, its start and its limit; None if idle."""
+        words = self._words
         for _ in range(100):
-            before, since, limit, size = _HEAD.unpack_from(self._page, 0)
-            data = bytes(self._page[_HEAD.size:_HEAD.size + size])
-            after = _HEAD.unpack_from(self._page, 0)[0]
-            if before == after and not before & 1:
+            before, size = words[_SEQUENCE], words[_LENGTH]
+            since, limit = words[_SINCE], words[_LIMIT]
+            data = bytes(self._page[_NAME_AT:_NAME_AT + size])
+            if words[_SEQUENCE] == before and not before & 1:
                 return (os.fsdecode(data), since, limit) if data else None
         return None
 
@@ -99,4 +108,5 @@ class Board:
 
     def close(self) -> None:
         """Unmap the page."""
+        self._words.release()
         self._page.close()

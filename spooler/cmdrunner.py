@@ -296,10 +296,15 @@ class Runner:
         return True
 
     def _file(self, running: Running, outcome: Outcome) -> None:
-        if outcome.effect != settle.DONE or outcome.value is not None or (
+        task = running.task
+        if outcome.effect == settle.DONE and outcome.value is None and not (
             outcome.out_bytes or outcome.err_bytes or outcome.tags
-        ) or not self._link.settle_plain(running.task, outcome.micros):
-            self._link.settle(running.task, outcome)
+        ) and self._link.settle_plain(
+            task.hint, task.active, task.handler, outcome.micros
+        ):
+            task.job.close()
+        else:
+            self._link.settle(task, outcome)
         self._work.clean(running.work, running.alone)
         self._go_on(running, outcome.effect == settle.DONE)
 

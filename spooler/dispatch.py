@@ -48,14 +48,18 @@ class Dispatcher:
         self.paused: frozenset[str] = frozenset()  #: marks of pause.py
         self.fostered: list[Child] = []  #: commands without a runner
 
-    def learn(self, handler: str, micros: int) -> None:
-        """Take note of how long a job took."""
-        old = self._mean_s.get(handler)
-        new = micros / 1e6
-        if old is not None and new < old:
-            new = old + (new - old) * _SMOOTHING
-        # A longer one counts at once: the next batch must not hide behind it.
-        self._mean_s[handler] = new
+    def learn(self, handler: str, *micros: int) -> None:
+        """Take note of how long jobs took."""
+        mean = self._mean_s.get(handler, 0.0)
+        for took in micros:
+            new = took / 1e6
+            if new < mean:
+                mean += (new - mean) * _SMOOTHING
+            else:
+                # A longer one counts at once: the next batch must not hide
+                # behind it.
+                mean = new
+        self._mean_s[handler] = mean
 
     def running(self, handler: str) -> int:
         """How many jobs of *handler* are being worked at."""

@@ -26,6 +26,7 @@ class Loaded:
     An imported Python handler.
 
     Attributes:
+        function: what is called.
         wants_job: whether it is given a JobContext.
     """
 
@@ -61,7 +62,7 @@ class Loaded:
             from spooler.looper import in_loop  # few handlers need asyncio
 
             target = in_loop(target)
-        self._function: Callable[..., Any] = target
+        self.function: Callable[..., Any] = target
 
     def call(self, job: Job, context: Callable[[], JobContext]) -> Any:
         """
@@ -71,13 +72,13 @@ class Loaded:
         document = job.document
         if document is not None:
             if self.wants_job:
-                return self._function(
+                return self.function(
                     context(), *document.args, **document.kwargs
                 )
-            return self._function(*document.args, **document.kwargs)
+            return self.function(*document.args, **document.kwargs)
         if self.wants_job:
-            return self._function(context())
-        return self._function(context().file)
+            return self.function(context())
+        return self.function(context().file)
 
 
 def _import(reference: str) -> Any:

@@ -7,7 +7,6 @@ is killed.  Workers are started by exec, never forked from this process,
 which has threads.
 """
 
-import collections
 import contextlib
 import dataclasses
 import os
@@ -83,9 +82,7 @@ class Worker:
         self.killed_for: str | None = None
         self.gone_at: float | None = None
         self.idle_since: float | None = None
-        self.outstanding: collections.OrderedDict[str, str] = (
-            collections.OrderedDict()
-        )
+        self.outstanding: dict[str, str] = {}
         self.counts: dict[str, int] = {}
         self.chains = Chains()
         self.started: dict[str, Child] = {}
@@ -196,6 +193,25 @@ class Worker:
             self.started.pop(hint, None)
             self.filing.pop(hint, None)
         return handler
+
+    def all_answered(
+        self, hints: list[str], micros: list[int]
+    ) -> dict[str, tuple[list[str], list[int]]]:
+        """Strike off many; returns them by handler, "" if not ours."""
+        out: dict[str, tuple[list[str], list[int]]] = {}
+        for hint, took in zip(hints, micros):
+            if self.kind == "python":
+                handler = self.outstanding.pop(hint, "")
+                if handler:
+                    self.counts[handler] -= 1
+            else:
+                handler = self.answered(hint) or ""
+            group = out.get(handler)
+            if group is None:
+                group = out[handler] = [], []
+            group[0].append(hint)
+            group[1].append(took)
+        return out
 
     def stop(self) -> None:
         """Take up nothing more, finish what runs, exit."""

@@ -5,19 +5,25 @@ import contextlib
 import errno
 import functools
 import gc
-import io
 import os
 import resource
 import signal
-import sys
 import time
 from collections.abc import Callable, Iterator
+from signal import ITIMER_REAL, setitimer
+from time import monotonic_ns, time_ns
 from typing import Any
 
 from spooler import fsops, runs
 from spooler.board import Board
+from spooler.config import Handler
 from spooler.context import JobContext
+from spooler.document import Document
 from spooler.handlers import Loaded
+from spooler.jobload import Job, read_plain
+from spooler.jobwrite import HEADER_MAX_BYTES
+from spooler.names import DOCUMENT_SUFFIX, STEM_CHARS
+from spooler.outfiles import OutFiles
 from spooler.raised import JobTimeout, checked
 from spooler.states import State
 from spooler.wear import Wear
@@ -33,96 +39,15 @@ _OWN_TROUBLE = frozenset((
 _OWN_TROUBLE_S = 1.0
 
 
-class Capture:
-    """Standard output and error of the handlers, in files of this worker."""
-
-    def __init__(
-        self, link: Link, insist: Callable[[Callable[[], int]], int]
-    ) -> None:
-        self._insist = insist
-        self._link = link
-        self._fd = link.spool.fds[State.ACTIVE]
-        self._owner = link.owner
-        for target, kind in ((1, "out"), (2, "err")):
-            self._open(target, kind)
-        assert isinstance(sys.stdout, io.TextIOWrapper)
-        sys.stdout.reconfigure(line_buffering=True)  # for who follows it
-
-    def _open(self, target: int, kind: str) -> None:
-        name = f"{self._owner}.{kind}"
-        fsops.unlink(self._fd, name)
-        fd = os.open(
-            name, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_APPEND,
-            0o640, dir_fd=self._fd,
-        )
-        os.dup2(fd, target)
-        os.close(fd)
-
-    def collect(self, task: Task) -> tuple[int, int]:
-        """
-        Give what was written since the last call to the job.
-
-        Returns:
-            Bytes of standard output and of standard error.
-        """
-        try:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            # What fstat would tell, in a third of the time.
-            end = os.SEEK_END
-            if not os.lseek(1, 0, end) and not os.lseek(2, 0, end):
-                return 0, 0
-        except Exception:
-            pass  # the disk is full, or a handler took a stream: see below
-        sizes = []
-        for target, name in ((1, "stdout"), (2, "stderr")):
-            try:
-                getattr(sys, name).flush()
-            except OSError:
-                pass  # the disk is full
-            except Exception:  # closed, or replaced by anything
-                _reopen(name, target)
-        if not os.fstat(1).st_size and not os.fstat(2).st_size:
-            return 0, 0
-        self._insist(functools.partial(self._own, task))
-        for target, kind in ((1, "out"), (2, "err")):
-            take = functools.partial(self._take, task, target, kind)
-            sizes.append(self._insist(take))
-        return sizes[0], sizes[1]
-
-    def _own(self, task: Task) -> int:
-        self._link.set_apart(task)
-        return 0
-
-    def _take(self, task: Task, target: int, kind: str) -> int:
-        """One of the two; done again it goes on where it stopped."""
-        size = os.fstat(target).st_size
-        if size:
-            limit = task.handler.output_limit
-            if size > limit:
-                os.ftruncate(target, limit)
-                size = limit
-            fsops.rename(
-                self._fd, f"{self._owner}.{kind}",
-                self._fd, f"{task.name.stem}.{kind}",
-            )
-            self._open(target, kind)
-        return size
-
-    def close(self) -> None:
-        """Remove the files; they are empty between jobs."""
-        for kind in ("out", "err"):
-            fsops.unlink(self._fd, f"{self._owner}.{kind}")
-
-
 class Runner:
     """Runs one Python job after the other."""
 
     def __init__(self, link: Link, board: Board) -> None:
         self._link = link
         self._board = board
-        self._capture = Capture(link, self._insist)
+        self._files = OutFiles(link, self._insist)
         self._loaded: dict[str, Loaded] = {}
+        self._plain: dict[str, Callable[[str], None]] = {}
         self._wear = Wear(link.config)
         self._home = os.open(".", os.O_PATH | os.O_CLOEXEC)
 
@@ -132,18 +57,29 @@ class Runner:
         for hint in hints:
             if board.stopping():
                 break  # nothing of the rest was claimed
-            board.begin(hint, time.monotonic_ns())
-            task = link.take(hint, handler)
-            if task is not None:
-                self._wear.jobs += 1
-                self._run(task)
-            since = time.monotonic()
-            while link.owed and not board.stopping():
-                self._wait_for_disk(link.refusal, since)
-                link.pay()
+            board.begin(hint, monotonic_ns())
+            plain = self._plain.get(handler)
+            if plain is not None:
+                plain(hint)
+            else:
+                self._take(hint, handler)
+            if link.owed:
+                self._pay()
             link.flush(_REPORT_EVERY_S)
         board.end()
         link.flush()
+
+    def _take(self, hint: str, handler: str) -> None:
+        task = self._link.take(hint, handler)
+        if task is not None:
+            self._run(task)
+
+    def _pay(self) -> None:
+        """Wait until the disk takes what is owed."""
+        since = time.monotonic()
+        while self._link.owed and not self._board.stopping():
+            self._wait_for_disk(self._link.refusal, since)
+            self._link.pay()
 
     def tell_if_worn(self) -> None:
         """Ask to be replaced after so many jobs, or grown so large."""
@@ -154,7 +90,7 @@ class Runner:
 
     def close(self) -> None:
         """Leave nothing behind."""
-        self._capture.close()
+        self._files.close()
 
     def _insist(self, work: Callable[[], int]) -> int:
         """Do *work* until the disk takes it: the run was not in vain."""
@@ -185,32 +121,46 @@ class Runner:
 
     def _run(self, task: Task) -> None:
         """Run one job and settle it."""
-        limit = task.timeout_s
+        self._wear.jobs += 1
         loaded, value, raised = None, None, None
         try:
             loaded = self._load(task)
-            if limit is not None:
-                hard = limit + task.handler.kill_after_s
-                self._board.begin(task.hint, task.clock_ns, int(hard * 1e9))
-                # An earlier handler may have changed either.
-                signal.signal(signal.SIGALRM, _on_alarm)
-                signal.pthread_sigmask(signal.SIG_UNBLOCK, _ALARM)
-                signal.setitimer(signal.ITIMER_REAL, limit)
+            if task.timeout_s is not None:
+                self._arm(
+                    task.hint, task.handler, task.clock_ns, task.timeout_s
+                )
             try:
                 value = self._call(task, loaded)
                 if value is not None:
                     value = checked(value)
             finally:
                 # Whoever set it: it must not ring in the next run.
-                signal.setitimer(signal.ITIMER_REAL, 0)
+                setitimer(ITIMER_REAL, 0)
         except BaseException as error:  # noqa: B902 - a handler may raise all
             raised = error
-        micros = (time.monotonic_ns() - task.clock_ns) // 1000
+        micros = (monotonic_ns() - task.clock_ns) // 1000
         self._restore()
-        out, err = self._capture.collect(task)
+        self._finish(task, loaded, value, raised, micros)
+
+    def _finish(
+        self, task: Task, loaded: Loaded | None, value: Any,
+        raised: BaseException | None, micros: int,
+    ) -> None:
+        out, err = self._files.collect(task)
         runs.settle_run(
             self._link, task, loaded, value, raised, micros, out, err
         )
+
+    def _arm(
+        self, hint: str, handler: Handler, clock_ns: int, limit: float
+    ) -> None:
+        """Have the run that begins raise after *limit* seconds."""
+        hard = limit + handler.kill_after_s
+        self._board.begin(hint, clock_ns, int(hard * 1e9))
+        # An earlier handler may have changed either.
+        signal.signal(signal.SIGALRM, _on_alarm)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _ALARM)
+        setitimer(ITIMER_REAL, limit)
 
     def _restore(self) -> None:
         """Undo what the next run would suffer from."""
@@ -231,7 +181,74 @@ class Runner:
         loaded = self._loaded.get(name)
         if loaded is None:
             loaded = self._loaded[name] = Loaded(task.handler)
+            if self._is_plain(task.handler, loaded):
+                self._plain[name] = self._plain_way(task.handler, loaded)
         return loaded
+
+    def _is_plain(self, handler: Handler, loaded: Loaded) -> bool:
+        """Whether its jobs may go the plain way."""
+        return (
+            not loaded.wants_job and handler.memory is None
+            and handler.expires_s is None
+            and self._link.config.max_size >= HEADER_MAX_BYTES
+        )
+
+    def _plain_way(
+        self, handler: Handler, loaded: Loaded
+    ) -> Callable[[str], None]:
+        """
+        Make the way of the jobs that are most: written by our submit, for a
+        function that is given its arguments and returns nothing.
+
+        Thousands a second go it, so it makes nothing that they do not need;
+        what turns out to be more goes on the general way.
+        """
+        link, wear = self._link, self._wear
+        claim, settle_plain = link.claim, link.settle_plain
+        active_fd, one_link = link.spool.fds[State.ACTIVE], link.one_link
+        name, limit = handler.name, handler.timeout_s
+        tail = f",{name}{DOCUMENT_SUFFIX}"
+        function, is_empty = loaded.function, self._files.is_empty
+        restore = self._restore
+
+        def run(hint: str) -> None:
+            if hint[STEM_CHARS:] != tail:
+                return self._take(hint, name)
+            active = claim(hint)
+            if active is None:
+                return
+            clock_ns, started_ns = monotonic_ns(), time_ns()
+            read = read_plain(active_fd, active, one_link)
+            if read is None or read[0] != name:
+                task = link.judge(hint, active, name, clock_ns, started_ns)
+                if task is not None:
+                    self._run(task)
+                return
+            wear.jobs += 1
+            value, raised = None, None
+            try:
+                if limit is not None:
+                    self._arm(hint, handler, clock_ns, limit)
+                try:
+                    value = function(*read[1])
+                    if value is not None:
+                        value = checked(value)
+                finally:
+                    setitimer(ITIMER_REAL, 0)
+            except BaseException as error:  # noqa: B902 - it may raise all
+                raised = error
+            micros = (monotonic_ns() - clock_ns) // 1000
+            restore()
+            if value is None and raised is None and is_empty():
+                if settle_plain(hint, active, handler, micros):
+                    return
+            document = Document()
+            document.handler, document.args = read
+            job = Job(document, 0, b"", None)
+            task = Task(hint, active, handler, job, started_ns, clock_ns)
+            self._finish(task, loaded, value, raised, micros)
+
+        return run
 
     def _context(self, task: Task) -> Callable[[], JobContext]:
         return functools.partial(
@@ -249,16 +266,6 @@ def _memory(limit: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
-
-
-def _reopen(name: str, fd: int) -> None:
-    """Give Python a stream again that a handler took away."""
-    stream = open(
-        fd, "w", 1, encoding="utf-8", errors="backslashreplace",
-        closefd=False,
-    )
-    setattr(sys, name, stream)
-    setattr(sys, f"__{name}__", stream)
 
 
 def _on_alarm(_signal: int, _frame: object) -> None:

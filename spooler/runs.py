@@ -54,7 +54,8 @@ def settle_run(
     if raised is None and value is None and not (
         out or err or task.tags
         or loaded is None or loaded.wants_job and kept(link, task).exists()
-    ) and link.settle_plain(task, micros):
+    ) and link.settle_plain(task.hint, task.active, task.handler, micros):
+        task.job.close()
         return
     effect, kind, text, delay_s, trace = settle.DONE, "ok", "", None, None
     if raised is not None:

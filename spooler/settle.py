@@ -260,21 +260,23 @@ def settle_plain(spool: Spool, active: str, micros: int) -> bool:
     Returns:
         False if that is not the whole story: settle it in full.
     """
-    head, _, tail = active.partition(",")
-    if not _is_first_run(head) or micros > names.MAX_MICROSECONDS:
+    if not _is_first_run(active) or micros > names.MAX_MICROSECONDS:
         return False
-    stem = head[:names.STEM_CHARS]
-    return spool.finish_plain(active, f"{stem}.a1.vok.r{micros},{tail}")
+    stem, tail = active[:names.STEM_CHARS], active[_PLAIN_CHARS:]
+    return spool.finish_plain(active, f"{stem}.a1.vok.r{micros}{tail}")
 
 
 def delete_plain(spool: Spool, active: str) -> bool:
     """The same of a job of which nothing is kept: one unlink."""
-    return _is_first_run(active.partition(",")[0]) and spool.delete(active)
+    return _is_first_run(active) and spool.delete(active)
 
 
-def _is_first_run(head: str) -> bool:
-    run = head[names.STEM_CHARS:names.STEM_CHARS + 5]
-    return run == ".a1.c" and len(head) == _PLAIN_CHARS
+def _is_first_run(active: str) -> bool:
+    """Whether the name tells a claim and nothing else."""
+    return (
+        active[names.STEM_CHARS:names.STEM_CHARS + 5] == ".a1.c"
+        and active.find(",") == _PLAIN_CHARS
+    )
 
 
 def _decide(

@@ -30,6 +30,7 @@ PRIVATE_DIRECTORIES = ("locks", "work", PAUSED)
 
 _FIVE_BITS = bytes(ord(names.DIGITS[byte & 31]) for byte in range(256))
 _TOKENS_AT_ONCE = 64
+_STEM = names.STEM_CHARS
 
 
 def mint_tokens() -> list[str]:
@@ -73,6 +74,7 @@ class Spool:
         self.fds: dict[State, int] = {}
         self._opened: list[int] = []
         self._tokens: list[str] = []
+        self._owner: str | None = None  #: seen to be one
         try:
             self.root_fd = self._open(".", None)
             self._device = os.fstat(self.root_fd).st_dev
@@ -210,18 +212,17 @@ class Spool:
 
         Source: maildir(5), new/ to cur/.
         """
-        if len(owner) != names.OWNER_CHARS or owner.strip(names.DIGITS):
-            raise ValueError(f"not an owner: {owner!r}")
+        if owner != self._owner:
+            if len(owner) != names.OWNER_CHARS or owner.strip(names.DIGITS):
+                raise ValueError(f"not an owner: {owner!r}")
+            self._owner = owner
         if not self._tokens:
             self._tokens = mint_tokens()
         claim = owner + self._tokens.pop()
-        head, _, tail = incoming.partition(",")
-        if (
-            tail and len(head) == names.STEM_CHARS and head[1] == "."
-            and head[0] in "0123456789" and names.is_id(head[2:])
-        ):
+        if names.plain_handler(incoming) is not None:
             # The common case, a job's first run, without taking it apart.
-            active = f"{head}.a1.c{claim},{tail}"
+            head, tail = incoming[:_STEM], incoming[_STEM:]
+            active = f"{head}.a1.c{claim}{tail}"
         else:
             name = names.parse(incoming)
             if name is None:

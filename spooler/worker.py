@@ -102,7 +102,7 @@ class Link:
         self.config = config_of(hello["config"])
         self.durable = self.config.durability != "relaxed"
         self.random = random.Random()
-        self._one_link = jobload.wants_one_link(
+        self.one_link = jobload.wants_one_link(
             self.spool.fds[State.INCOMING]
         )
         #: Moves the disk refused: done again until it takes them.
@@ -148,6 +148,15 @@ class Link:
             a bad job, which is then in ``failed/``; or the spool is in
             trouble.  Which of them is reported.
         """
+        active = self.claim(hint)
+        if active is None:
+            return None
+        return self.judge(
+            hint, active, handler_name, time.monotonic_ns(), time.time_ns()
+        )
+
+    def claim(self, hint: str) -> str | None:
+        """Claim the job *hint*; None if that failed, which is reported."""
         try:
             active = self.spool.claim(hint, self.owner)
         except OSError as error:
@@ -156,9 +165,13 @@ class Link:
             return None
         if active is None:
             self.report("taken", hint)
-            return None
-        clock_ns = time.monotonic_ns()
-        started_ns = time.time_ns()
+        return active
+
+    def judge(
+        self, hint: str, active: str, handler_name: str, clock_ns: int,
+        started_ns: int,
+    ) -> Task | None:
+        """Judge a claimed job; returns what take does."""
         handler = self.config.handlers[handler_name]
         try:
             job = self._load(active, handler_name)
@@ -191,7 +204,7 @@ class Link:
         job = jobload.load(
             self.spool.fds[State.ACTIVE], active,
             active.endswith(DOCUMENT_SUFFIX), self.config.max_size,
-            self._one_link,
+            self.one_link,
         )
         document = job.document
         if document is not None and document.handler != handler_name:
@@ -238,22 +251,28 @@ class Link:
             return None
         return Task(hint, active, handler, job, started_ns, clock_ns)
 
-    def settle_plain(self, task: Task, micros: int) -> bool:
+    def settle_plain(
+        self, hint: str, active: str, handler: Handler, micros: int
+    ) -> bool:
         """
         File a success with nothing more to say; False: settle it in full.
         """
         if self.owed:
             return False
         try:
-            if self.config.deletes(task.handler):
-                filed = settle.delete_plain(self.spool, task.active)
+            if self.config.deletes(handler):
+                filed = settle.delete_plain(self.spool, active)
             else:
-                filed = settle.settle_plain(self.spool, task.active, micros)
+                filed = settle.settle_plain(self.spool, active, micros)
         except OSError:
             return False
         if filed:
-            task.job.close()
-            self.report("done", task.hint, micros)
+            # One report of many: most of what the daemon has to read.
+            if not self._reports or self._reports[-1][0] != "done":
+                self._reports.append(["done", [], []])
+            _, hints, took = self._reports[-1]
+            hints.append(hint)
+            took.append(micros)
         return filed
 
     def settle(self, task: Task, outcome: Outcome) -> None:

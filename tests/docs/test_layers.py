@@ -35,7 +35,7 @@ LAYERS = {
        " sweep notify crew deaths report tour ledger health room rescue stale"
        " upkeep keyring rejects workdirs stop doorbell running feed usage"
        " journal programs chain cmdloop"
-       " runs wear deferred streams steps asyncrunner"
+       " runs wear outfiles deferred streams steps asyncrunner"
        " outbox waiting handle context options prepare tasks"
        " tasklist taskload looper raised calls executor"
        " joblog station pytest_plugin"

@@ -352,7 +352,7 @@ class Shop:
     def _answer(self, hand: Hand) -> None:
         for report in hand.reports:
             kind, hint = report[0], report[1]
-            if kind == "unstarted":
+            if kind in ("unstarted", "done"):
                 (hint,) = hint
             handler = hand.desk.out.get(hint)
             if kind == "started":
@@ -415,7 +415,7 @@ class Shop:
         how = number // 29 % 8
         if how < 4 or name.runs > 5:
             assert self.spool.finish(active, "ok", micros)
-            hand.reports.append(["done", hint, micros])
+            hand.reports.append(["done", [hint], [micros]])
             return
         due_ns = self.clock.time_ns() + (number % 5) * 10 ** 8
         verdict = "sig9" if how == 7 else "exit1"

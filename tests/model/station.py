@@ -302,7 +302,10 @@ class Hand(Process):
         job.effect, job.begun[job.runs] = effect, effect
         self.task = None
         if effect == DONE and not out and not job.taken:
-            if link.settle_plain(task, micros):
+            if link.settle_plain(
+                task.hint, task.active, task.handler, micros
+            ):
+                task.job.close()
                 self._finish()
                 return
         link.settle(task, Outcome(

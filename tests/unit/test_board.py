@@ -77,55 +77,47 @@ def test_a_half_written_board_is_not_read(
     """A worker killed while it wrote leaves nothing that could be read."""
     worker, daemon = pair
     worker.begin("before", 1)
-    real = board._HEAD
-    seen: list[object] = []
 
     class Killed:
-        """A struct whose second store never happens."""
+        """A page of which nothing but whole words was stored."""
 
-        size = real.size
+        def __setitem__(self, *_: object) -> None:
+            raise KeyboardInterrupt
 
-        def pack_into(self, *args: object) -> None:
-            """Store once, then be killed."""
-            if seen:
-                raise KeyboardInterrupt
-            seen.append(args)
-            real.pack_into(*args)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(board, "_HEAD", Killed())
+    monkeypatch.setattr(worker, "_page", Killed())
     with pytest.raises(KeyboardInterrupt):
         worker.begin("after", 2)
     monkeypatch.undo()
     assert daemon.read() is None
     assert not daemon.stopping()
+    worker.begin("later", 3)
+    assert daemon.read() == ("later", 3, 0)
 
 
 def test_a_reader_takes_no_half_of_each(
     pair: tuple[Board, Board], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A board that changes while it is read is read again."""
+    """A board that changes while it is read is read again, whichever part
+    of it was read before."""
     worker, daemon = pair
-    worker.begin("first", 1)
-    real, left = os.fsdecode, [3]
-    unpack = board._HEAD.unpack_from
+    words = daemon._words
+    for last in range(1, 12):
+        worker.begin("first", 1)
+        left = [last]
 
-    class Racing:
-        """A struct under which the worker goes on to its next job."""
+        class Racing:
+            """Words between which the worker goes on to its next job."""
 
-        size = board._HEAD.size
-        pack_into = staticmethod(board._HEAD.pack_into)
+            def __getitem__(self, at: int) -> int:
+                word = words[at]
+                if left[0]:
+                    left[0] -= 1
+                    worker.begin("x" * left[0] + "job", left[0], left[0])
+                return word
 
-        def unpack_from(self, *args: object) -> object:
-            """Read the head, and let the worker write after it."""
-            head = unpack(*args)  # type: ignore[arg-type]
-            if left[0]:
-                left[0] -= 1
-                worker.begin(f"job {left[0]}", left[0])
-            return head
-
-    monkeypatch.setattr(board, "_HEAD", Racing())
-    assert daemon.read() == ("job 0", 0, 0)
-    assert real(b"x") == "x"
+        monkeypatch.setattr(daemon, "_words", Racing())
+        assert daemon.read() == ("job", 0, 0)
+        monkeypatch.undo()
 
 
 def test_it_is_one_page_of_no_file(pair: tuple[Board, Board]) -> None:
@@ -137,4 +129,4 @@ def test_it_is_one_page_of_no_file(pair: tuple[Board, Board]) -> None:
         assert not os.get_inheritable(fd)
     finally:
         os.close(fd)
-    assert board._HEAD.size + 255 < BOARD_BYTES - 1
+    assert board._NAME_AT + 255 < board._TOLD_AT
