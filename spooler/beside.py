@@ -9,7 +9,7 @@ elsewhere; so what seems wrong is judged with its job in sight.
 import errno
 from collections.abc import Iterator
 
-from spooler import fsops, names, record, settle
+from spooler import fsops, names, record, sidecar
 from spooler.finding import Finding, exists, path_of
 from spooler.spool import Spool
 from spooler.states import State
@@ -93,11 +93,22 @@ def records(spool: Spool) -> Iterator[Finding]:
             read = record.decode(data)
             path = path_of(state, entry.name)
             if read is None:
-                yield Finding(7, path, "is torn or altered", _todo(state))
+                if _is_torn(spool, state, *split):
+                    yield Finding(7, path, "is torn or altered", _todo(state))
             elif read.id != split[0][2:names.STEM_CHARS]:
                 yield Finding(7, path, "is another job's", "rm it")
             elif any(_misfits(spool, state, split[0], read)):
                 yield from _output(spool, state, split[0])
+
+
+def _is_torn(spool: Spool, state: State, stem: str, kind: str) -> bool:
+    """Whether a record that seemed torn is one."""
+    final = state in (State.DONE, State.FAILED)
+    if final and not sidecar.has_job(spool, state, stem):
+        return False  # being written: without its job it counts for nothing
+    # RACE: it was whole when its job came, which may have been just now.
+    data = _read(spool, state, f"{stem}.{kind}")
+    return data is not None and record.decode(data) is None
 
 
 def _read(spool: Spool, state: State, entry: str) -> bytes | None:
@@ -138,7 +149,7 @@ def _output(spool: Spool, state: State, stem: str) -> Iterator[Finding]:
         entry.name for entry in spool.scan(state)
         if (name := names.parse(entry.name)) and name.stem == stem
     ), None)
-    read = settle.read_record(spool, state, stem)
+    read = sidecar.read_record(spool, state, stem)
     if job is None or read is None:
         return
     misfits = list(_misfits(spool, state, stem, read))

@@ -12,7 +12,7 @@ import json
 import os
 from typing import Any, Protocol
 
-from spooler import fsops, settle
+from spooler import fsops, sidecar
 from spooler.jsonable import why_not_json
 from spooler.names import Name
 from spooler.record import Record, encode
@@ -73,7 +73,7 @@ class Kept:
         self._durable = durable
 
     def _record(self) -> Record | None:
-        return settle.read_record(
+        return sidecar.read_record(
             self._spool, State.DEFERRED, self._name.stem
         )
 

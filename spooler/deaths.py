@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from spooler import fsops, leftover, recover, settle
+from spooler import fsops, leftover, recover, settle, sidecar
 from spooler.foster import Child
 from spooler.ledger import Ledger
 from spooler.names import Name
@@ -152,7 +152,7 @@ class Deaths:
                 settled.state, active, settled.name, micros,
                 outcome.text, Router(self._pool.config).handler_of(name),
             )
-            if worker.kind == "command" and not settle.has_job(
+            if worker.kind == "command" and not sidecar.has_job(
                 self._spool, State.ACTIVE, name.stem
             ):
                 drop_output(self._spool, name.stem)

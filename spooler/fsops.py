@@ -301,6 +301,28 @@ def write_all(fd: int, data: bytes) -> None:
         view = view[os.write(fd, view):]
 
 
+def write_new(
+    dir_fd: int, name: str, data: bytes, durable: bool, mode: int = 0o640
+) -> bool:
+    """Write a new private file; False if the name is taken."""
+    try:
+        fd = create(dir_fd, name, mode)
+    except FileExistsError:
+        return False
+    try:
+        if mode & 0o007:
+            os.fchmod(fd, mode)  # whatever the umask
+        write_all(fd, data)
+        if durable:
+            os.fsync(fd)
+    except BaseException:
+        unlink(dir_fd, name)
+        raise
+    finally:
+        os.close(fd)
+    return True
+
+
 def replace_file(
     dir_fd: int, name: str, data: bytes, durable: bool, mode: int = 0o640
 ) -> None:
@@ -310,20 +332,13 @@ def replace_file(
     For directories no producer can write.
     """
     part = name + ".new"
-    unlink(dir_fd, part)
-    fd = create(dir_fd, part, mode)
+    while not write_new(dir_fd, part, data, durable, mode):
+        unlink(dir_fd, part)  # of somebody who was killed here
     try:
-        if mode & 0o007:
-            os.fchmod(fd, mode)  # whatever the umask
-        write_all(fd, data)
-        if durable:
-            os.fsync(fd)
         os.rename(part, name, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
     except BaseException:
         unlink(dir_fd, part)
         raise
-    finally:
-        os.close(fd)
 
 
 def read_file(dir_fd: int, name: str, limit: int) -> bytes | None:
@@ -337,9 +352,14 @@ def read_file(dir_fd: int, name: str, limit: int) -> bytes | None:
     except FileNotFoundError:
         return None
     try:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode):
             return None
-        return read_upto(fd, limit)
+        size = min(limit, status.st_size)
+        data = os.read(fd, size + 1)  # a buffer of the limit is a mapping
+        if len(data) != size:
+            data += read_upto(fd, limit)
+        return data[:limit]
     finally:
         os.close(fd)
 
@@ -363,24 +383,3 @@ def listed(dir_fd: int) -> list[str]:
         return os.listdir(fd)
     finally:
         os.close(fd)
-
-
-def is_being_written(dir_fd: int, name: str) -> bool:
-    """Whether anybody has a file open for writing; True if not to tell."""
-    import fcntl  # costs every submit something at the top
-
-    try:
-        if not stat.S_ISREG(status(dir_fd, name).st_mode):
-            return False
-        fd = os.open(name, NOFOLLOW_READ, dir_fd=dir_fd)
-    except OSError:
-        return True
-    try:
-        # A read lease is granted on what nobody has open for writing.
-        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
-        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
-    except OSError:
-        return True
-    finally:
-        os.close(fd)
-    return False

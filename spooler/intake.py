@@ -11,7 +11,7 @@ import logging
 import secrets
 import time
 
-from spooler import fsops, jobload, names, settle
+from spooler import fsops, jobload, names, sidecar
 from spooler.errors import BadJob
 from spooler.labels import about
 from spooler.names import Name
@@ -178,10 +178,10 @@ class Intake:
         for state in (State.DONE, State.FAILED, State.DEFERRED):
             # Before the move: killed in between, it is done again.  A
             # producer may have made up the name of another's job.
-            if settle.is_beside(
+            if sidecar.is_beside(
                 self._spool, state, new.stem
             ) and not self._is_taken(state, new.stem):
-                settle.drop_sidecars(self._spool, state, new.stem)
+                sidecar.drop(self._spool, state, new.stem)
         return self._renamed(entry, new)
 
     def _is_taken(self, state: State, stem: str) -> bool:
@@ -190,7 +190,7 @@ class Intake:
         if state is State.DEFERRED:  # of earlier runs of a job that runs now
             states += State.ACTIVE, State.HELD
         return any(
-            settle.has_job(self._spool, where, stem) for where in states
+            sidecar.has_job(self._spool, where, stem) for where in states
         )
 
     def resolve_s(self) -> float | None:

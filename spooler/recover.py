@@ -14,7 +14,7 @@ import random
 import time
 from collections.abc import Callable, Iterator
 
-from spooler import fsops, jobload, names, settle
+from spooler import fsops, jobload, names, settle, sidecar
 from spooler.config import Config
 from spooler.errors import BadJob
 from spooler.labels import about
@@ -66,7 +66,7 @@ def recover(
     # runs can have.
     uncounted = 0
     if name.runs > 1:
-        record = settle.read_record(spool, State.DEFERRED, name.stem)
+        record = sidecar.read_record(spool, State.DEFERRED, name.stem)
         if record is not None:
             uncounted = sum(not run.counted for run in record.runs)
     if name.runs - uncounted < limit:
@@ -191,9 +191,9 @@ def tidy(spool: Spool, is_dead: Callable[[str], bool]) -> None:
         name.stem for entry in spool.scan(State.ACTIVE)
         if (name := names.parse(entry.name)) is not None
     }
-    for stem, sidecar in sidecars:
+    for stem, output in sidecars:
         if stem not in jobs:
-            fsops.unlink(active_fd, sidecar)
+            fsops.unlink(active_fd, output)
     for capture in captures:
         if is_dead(capture[:names.OWNER_CHARS]):
             fsops.unlink(active_fd, capture)
@@ -239,8 +239,8 @@ def _tidy_deferred(spool: Spool) -> None:
             if name is not None:
                 beside.pop(name.stem, None)
     for left in beside.values():
-        for sidecar in left:
-            fsops.unlink(spool.fds[State.DEFERRED], sidecar)
+        for file in left:
+            fsops.unlink(spool.fds[State.DEFERRED], file)
 
 
 def is_capture(entry: str) -> bool:

@@ -6,12 +6,15 @@ Never removes a job file, but one of two names of one and the same inode.
 What needs a person's judgement is left as it is.
 """
 
+import fcntl
 import os
 import stat
 import time
 from collections.abc import Iterator
 
-from spooler import check, fsops, layout, names, recover, settle, tenure
+from spooler import (
+    check, fsops, layout, names, recover, sidecar, tenure,
+)
 from spooler.config import Config
 from spooler.route import Router
 from spooler.spool import DIRECTORIES, Spool, mint_twin
@@ -114,7 +117,7 @@ def forms(spool: Spool) -> Iterator[str]:
                 continue
             target, right = _fitting(state, name)
             if target in _FINAL and target is not state:
-                if settle.has_job(spool, target, name.stem):
+                if sidecar.has_job(spool, target, name.stem):
                     target, right = State.HELD, name.waiting(name.runs)
                 else:
                     _take_along(spool, name.stem, state, target)
@@ -206,7 +209,7 @@ def stale(spool: Spool) -> Iterator[str]:
     for entry in list(spool.scan(State.TMP)):
         if _age_s(spool, State.TMP, entry.name) > check.STALE_S:
             # The clock may be wrong, and here is no time to watch the file.
-            if fsops.is_being_written(spool.fds[State.TMP], entry.name):
+            if _is_being_written(spool.fds[State.TMP], entry.name):
                 continue
             if fsops.unlink(spool.fds[State.TMP], entry.name):
                 yield (
@@ -230,3 +233,22 @@ def _age_s(spool: Spool, state: State, entry: str) -> float:
     if stat.S_ISDIR(status.st_mode):
         return 0.0
     return max(0.0, time.time() - status.st_ctime)
+
+
+def _is_being_written(dir_fd: int, name: str) -> bool:
+    """Whether anybody has a file open for writing; True if not to tell."""
+    try:
+        if not stat.S_ISREG(fsops.status(dir_fd, name).st_mode):
+            return False
+        fd = os.open(name, fsops.NOFOLLOW_READ, dir_fd=dir_fd)
+    except OSError:
+        return True
+    try:
+        # A read lease is granted on what nobody has open for writing.
+        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    except OSError:
+        return True
+    finally:
+        os.close(fd)
+    return False

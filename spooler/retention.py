@@ -14,7 +14,7 @@ import math
 import time
 from collections.abc import Iterator
 
-from spooler import fsops, names, settle
+from spooler import fsops, names, sidecar
 from spooler.clock import PatientClock, steady_ns
 from spooler.config import Keep
 from spooler.spool import Spool
@@ -38,13 +38,13 @@ def forget(spool: Spool, state: State, stem: str) -> None:
     beside another job of the same name is not touched.
     """
     if state in _RECORDED:
-        settle.drop_sidecars(spool, state, stem)
+        sidecar.drop(spool, state, stem)
     for other in set(_RECORDED) - {state}:
         if any(
             fsops.exists(spool.fds[other], f"{stem}.{kind}")
             for kind in _KINDS
-        ) and not settle.has_job(spool, other, stem):
-            settle.drop_sidecars(spool, other, stem)
+        ) and not sidecar.has_job(spool, other, stem):
+            sidecar.drop(spool, other, stem)
 
 
 def purge(spool: Spool, state: State, entry: str, stem: str) -> bool:

@@ -9,10 +9,9 @@ it is cleanup.
 """
 
 import dataclasses
-import os
 from typing import Any
 
-from spooler import backoff, fsops, names, record, units
+from spooler import backoff, fsops, names, record, sidecar, units
 from spooler.config import Handler
 from spooler.record import Record, Run
 from spooler.spool import Spool
@@ -116,7 +115,7 @@ def settle(
     if name is None:
         raise ValueError(f"not a job name: {active!r}")
     limit = max_attempts or (handler.attempts if handler else 1)
-    old = read_record(spool, State.DEFERRED, name.stem)
+    old = sidecar.read_record(spool, State.DEFERRED, name.stem)
     # A producer who copies an id gets nothing of the other job's past.
     foreign = old is not None and handler is not None and (
         old.handler not in (None, handler.name)
@@ -153,24 +152,25 @@ def settle(
             old is not None and not foreign and state is State.DEFERRED
         ) else None,
     )
-    if _is_taken(spool, state, name.stem):
+    beside = sidecar.is_beside(spool, state, name.stem)
+    if beside and sidecar.has_job(spool, state, name.stem):
         active = spool.twin(active)
-        _rename_output(spool, name.stem, active)
+        sidecar.rename_output(spool, name.stem, active)
         name = names.parse(active) or name
-    _file_sidecars(spool, name.stem, state, full, durable)
+    sidecar.put(spool, name.stem, state, full, durable, beside)
     moved = _move(spool, active, state, outcome, due_ns)
     if moved is None and _is_nowhere(spool, active):
         # Its handler moved or deleted it, as it may; its verdict needs one.
         if state is State.DEFERRED:
             # Nothing is left to be tried again.
-            drop_sidecars(spool, state, name.stem)
+            sidecar.drop(spool, state, name.stem)
             state, due_ns = State.FAILED, None
             text = f"{text}; its handler removed the job file".lstrip("; ")
             entry = dataclasses.replace(entry, text=inert(text))
             full = dataclasses.replace(
                 full, runs=(*runs, entry), out_bytes=0, err_bytes=0
             )
-            _file_sidecars(spool, name.stem, state, full, durable)
+            sidecar.put(spool, name.stem, state, full, durable)
         moved = spool.stand_in(
             active, state, outcome.verdict, outcome.micros
         )
@@ -191,7 +191,7 @@ def _delete(
         for kind in ("out", "err"):
             fsops.unlink(spool.fds[State.ACTIVE], f"{stem}.{kind}")
         if has_past and not _is_taken(spool, State.DONE, stem):
-            drop_sidecars(spool, State.DONE, stem)
+            sidecar.drop(spool, State.DONE, stem)
     except OSError:
         pass
     if has_past:
@@ -207,9 +207,9 @@ def _tidy_up(
     other = State.FAILED if state is State.DONE else State.DONE
     try:
         if not foreign:
-            drop_sidecars(spool, State.DEFERRED, stem)
+            sidecar.drop(spool, State.DEFERRED, stem)
         if not _is_taken(spool, other, stem):
-            drop_sidecars(spool, other, stem)
+            sidecar.drop(spool, other, stem)
     except OSError:
         pass  # recovery tidies
 
@@ -221,33 +221,9 @@ def _is_taken(spool: Spool, state: State, stem: str) -> bool:
     It is when a producer copied a minted name; each keeps its own.  What an
     earlier verdict of the same job left has no job beside it.
     """
-    return is_beside(spool, state, stem) and has_job(spool, state, stem)
-
-
-def is_beside(spool: Spool, state: State, stem: str) -> bool:
-    """Whether anything lies beside a job of that stem in *state*."""
-    return any(
-        fsops.exists(spool.fds[state], f"{stem}.{kind}")
-        for kind in names.SIDECARS
+    return sidecar.is_beside(spool, state, stem) and (
+        sidecar.has_job(spool, state, stem)
     )
-
-
-def has_job(spool: Spool, state: State, stem: str) -> bool:
-    """Whether a job of that stem lies in *state*; reads the directory."""
-    for entry in spool.scan(state):
-        if entry.name.startswith(stem):
-            name = names.parse(entry.name)
-            if name is not None and name.stem == stem:
-                return True
-    return False
-
-
-def _rename_output(spool: Spool, stem: str, active: str) -> None:
-    twin = names.parse(active)
-    assert twin is not None
-    fd = spool.fds[State.ACTIVE]
-    for kind in ("out", "err"):
-        fsops.rename(fd, f"{stem}.{kind}", fd, f"{twin.stem}.{kind}")
 
 
 def settle_plain(spool: Spool, active: str, micros: int) -> bool:
@@ -345,53 +321,3 @@ def _is_nowhere(spool: Spool, active: str) -> bool:
                 if "," in entry.name:
                     return False
     return True
-
-
-def _file_sidecars(
-    spool: Spool, stem: str, state: State, full: Record, durable: bool
-) -> None:
-    active_fd, fd = spool.fds[State.ACTIVE], spool.fds[state]
-    for kind, size in (("out", full.out_bytes), ("err", full.err_bytes)):
-        sidecar = f"{stem}.{kind}"
-        if not size:
-            # Of an earlier verdict of the same job, sent back since.
-            fsops.unlink(fd, sidecar)
-            continue
-        fsops.rename(active_fd, sidecar, fd, sidecar)
-        if durable:
-            # Under its final name: btrfs may else keep the record and forget
-            # the rename of what it tells of.
-            _sync_output(fd, sidecar)
-    try:
-        data = record.encode(full)
-    except (ValueError, TypeError):
-        # The worker checks values; a record without one beats none at all.
-        data = record.encode(dataclasses.replace(full, value=None))
-    fsops.replace_file(fd, f"{stem}.result", data, durable)
-
-
-def _sync_output(dir_fd: int, sidecar: str) -> None:
-    try:
-        fd = os.open(sidecar, fsops.NOFOLLOW_READ, dir_fd=dir_fd)
-    except OSError as error:
-        if fsops.is_temporary(error):
-            raise
-        return  # the job itself removed its output, or put a link there
-    try:
-        fsops.sync(fd)
-    finally:
-        os.close(fd)
-
-
-def read_record(spool: Spool, state: State, stem: str) -> Record | None:
-    """The whole record beside a job in *state*; None if absent or torn."""
-    data = fsops.read_file(
-        spool.fds[state], f"{stem}.result", record.RECORD_MAX_BYTES
-    )
-    return None if data is None else record.decode(data)
-
-
-def drop_sidecars(spool: Spool, state: State, stem: str) -> None:
-    """Delete what lies beside a job of *stem* in *state*."""
-    for kind in (*names.SIDECARS, "result.new"):
-        fsops.unlink(spool.fds[state], f"{stem}.{kind}")

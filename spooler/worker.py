@@ -14,7 +14,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from spooler import fsops, jobload, names, settle, units, verdicts
+from spooler import (
+    fsops, jobload, names, settle, sidecar, units, verdicts,
+)
 from spooler.clock import base_ns
 from spooler.config import Config, Handler
 from spooler.errors import BadJob
@@ -169,12 +171,17 @@ class Link:
 
     def judge(
         self, hint: str, active: str, handler_name: str, clock_ns: int,
-        started_ns: int,
+        started_ns: int, data: bytes | None = None,
     ) -> Task | None:
-        """Judge a claimed job; returns what take does."""
+        """
+        Judge a claimed job; returns what take does.
+
+        Args:
+            data: all of it, if it was read already.
+        """
         handler = self.config.handlers[handler_name]
         try:
-            job = self._load(active, handler_name)
+            job = self._load(active, handler_name, data)
         except BadJob as error:
             micros = (time.monotonic_ns() - clock_ns) // 1000
             outcome = Outcome(
@@ -200,8 +207,10 @@ class Link:
             return None
         return task
 
-    def _load(self, active: str, handler_name: str) -> Job:
-        job = jobload.load(
+    def _load(
+        self, active: str, handler_name: str, data: bytes | None = None
+    ) -> Job:
+        job = jobload.of_bytes(data) if data is not None else jobload.load(
             self.spool.fds[State.ACTIVE], active,
             active.endswith(DOCUMENT_SUFFIX), self.config.max_size,
             self.one_link,
@@ -218,7 +227,7 @@ class Link:
     def set_apart(self, task: Task) -> None:
         """Give *task* a name of its own if one that runs has its output."""
         stem = task.name.stem
-        if not settle.is_beside(self.spool, State.ACTIVE, stem):
+        if not sidecar.is_beside(self.spool, State.ACTIVE, stem):
             return
         for entry in self.spool.scan(State.ACTIVE):
             if entry.name != task.active and entry.name.startswith(stem):

@@ -12,7 +12,7 @@ from check.healthy import LIVE, claim
 from check.test_killed import Strike
 from support import SpoolDir, sized
 
-from spooler import check, fsops, names, recover, settle
+from spooler import check, fsops, names, recover, settle, sidecar
 from spooler.check import Finding
 from spooler.config import Config, Handler
 from spooler.settle import Outcome
@@ -82,7 +82,7 @@ class Life:
             name = names.parse(self._entry)
             assert name is not None
             for state in self._state, State.DEFERRED:
-                settle.drop_sidecars(self._spool, state, name.stem)
+                sidecar.drop(self._spool, state, name.stem)
             moved = self._spool.requeue(self._state, self._entry)
         assert moved is not None
         self._entry = moved

@@ -27,7 +27,7 @@ LAYERS = {
        " values",
     2: "fsops",
     3: "spool keys layout jobload configfile gate reserve publish clock"
-       " scale cgroup asking",
+       " scale cgroup asking sidecar",
     4: "settle recover check repair client view listing intake board finding"
        " beside pause retention checkpoint ending holding tenure",
     5: "watch lock handlers pool worker pyrunner cmdrunner command capture"

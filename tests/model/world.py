@@ -12,7 +12,7 @@ import tempfile
 import types
 from typing import Any
 
-from spooler import check, index, layout, names, settle
+from spooler import check, index, layout, names, settle, sidecar
 from spooler.config import Config, Handler
 from spooler.spool import Spool
 from spooler.states import FLOW, State
@@ -364,7 +364,7 @@ class World:
         if state not in (*FINAL, State.DEFERRED):
             return
         insist = self.ledger.insist
-        record = settle.read_record(self.spool, state, name.stem)
+        record = sidecar.read_record(self.spool, state, name.stem)
         if record is None:
             plain = name.verdict == "ok" and name.runs == 1
             insist(plain and job.effect == settle.DONE, "no record", job)

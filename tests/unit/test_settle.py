@@ -9,7 +9,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from spooler import fsops, names, record, settle, units, verdicts
+from spooler import (
+    fsops, names, record, settle, sidecar, units, verdicts,
+)
 from spooler.config import Handler
 from spooler.names import Name
 from spooler.record import Record, Run
@@ -72,7 +74,7 @@ def lying(spool: Spool, state: State) -> list[str]:
 
 def told(spool: Spool, state: State) -> Record:
     """The record in a state's directory; there is one."""
-    read = settle.read_record(spool, state, STEM)
+    read = sidecar.read_record(spool, state, STEM)
     assert read is not None
     return read
 
@@ -648,6 +650,6 @@ def test_drop_sidecars(opened: Spool) -> None:
     for kind in names.SIDECARS:
         (place / f"{STEM}.{kind}").touch()
     (place / f"{STEM}.z{TWIN}.out").touch()
-    settle.drop_sidecars(opened, State.DONE, STEM)
-    settle.drop_sidecars(opened, State.DONE, STEM)
+    sidecar.drop(opened, State.DONE, STEM)
+    sidecar.drop(opened, State.DONE, STEM)
     assert lying(opened, State.DONE) == [f"{STEM}.z{TWIN}.out"]
