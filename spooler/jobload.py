@@ -166,15 +166,13 @@ def load(
             os.close(fd)
 
 
-def read_plain(
-    dir_fd: int, name: str, one_link: bool
-) -> tuple[str, list[str]] | None:
+def read_small(dir_fd: int, name: str, one_link: bool) -> bytes | None:
     """
-    Open, judge and read a job document in the fewest steps.
+    Read a whole small job document in the fewest steps.
 
     Returns:
-        Its handler and arguments; None if it is not of the form that our
-        submit writes most, or there is any trouble: load tells which.
+        None if it is not a small one, or there is any trouble: load tells
+        which.
     """
     try:
         fd = os.open(name, fsops.NOFOLLOW_READ, dir_fd=dir_fd)
@@ -189,10 +187,33 @@ def read_plain(
             os.close(fd)
     except OSError:
         return None
-    if len(data) != status.st_size:
-        return None
+    whole = len(data) == status.st_size and len(data) < HEADER_MAX_BYTES
+    return data if whole else None
+
+
+def of_bytes(data: bytes) -> Job:
+    """
+    Judge a whole document of less than HEADER_MAX_BYTES.
+
+    Raises:
+        BadJob: it cannot be understood or was altered.
+    """
     plain = jobread.read_plain(data)
-    return None if plain is None else plain[:2]
+    if plain is not None:
+        document = Document()
+        document.handler, document.args, end = plain
+        document.length = len(data) - end
+        document.digest = jobread.told_digest(data)
+        return Job(document, document.length, data[end:], None)
+    if jobread.is_json(data):
+        document = jobread.parse_json(data)
+        body, digest = document.body or b"", None
+    else:
+        end = jobread.header_end(data)
+        document, body = jobread.parse_header(data[:end]), data[end:]
+        digest = jobread.new_digest(data).hexdigest()
+    jobread.verify(document, len(body), digest)
+    return Job(document, len(body), body, None)
 
 
 def peek(dir_fd: int, name: str) -> Document:
@@ -258,10 +279,8 @@ def _load_document(fd: int, dir_fd: int, size: int) -> Job:
     start = os.read(fd, min(size + 1, HEADER_MAX_BYTES))
     if len(start) != size and len(start) < HEADER_MAX_BYTES:
         start += fsops.read_upto(fd, HEADER_MAX_BYTES - len(start))
-    if len(start) == size and (plain := jobread.read_plain(start)):
-        document = Document()
-        document.handler, document.args, end = plain
-        return Job(document, size - end, start[end:], None)
+    if size <= len(start) < HEADER_MAX_BYTES:
+        return of_bytes(start)
     if jobread.is_json(start):
         if size > JSON_MAX_BYTES:
             raise BadJob(
@@ -275,13 +294,6 @@ def _load_document(fd: int, dir_fd: int, size: int) -> Job:
         return Job(document, len(body), body, None)
     end = jobread.header_end(start)
     document = jobread.parse_header(start[:end])
-    whole = size <= len(start) < HEADER_MAX_BYTES
-    if whole:
-        body, digest = start[end:], None
-        if document.digest is not None:
-            digest = jobread.new_digest(start).hexdigest()
-        jobread.verify(document, len(body), digest)
-        return Job(document, len(body), body, None)
     if document.digest is None and document.length is None:
         # Nothing was told of the body, so nothing about it is judged.
         return Job(document, size - end, None, fd, end)

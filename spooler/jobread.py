@@ -62,6 +62,11 @@ def read_plain(data: bytes) -> tuple[str, list[str], int] | None:
     return handler.decode(), [line[5:] for line in lines], body_at
 
 
+def told_digest(data: bytes) -> str:
+    """What the first line of a document that read_plain read tells."""
+    return data[_DIGEST_LINE - 65:_DIGEST_LINE - 1].decode()
+
+
 def is_json(start: bytes) -> bool:
     """Tell by the first byte whether a document is a JSON object."""
     return start[:1] == b"{"

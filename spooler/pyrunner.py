@@ -20,7 +20,8 @@ from spooler.config import Handler
 from spooler.context import JobContext
 from spooler.document import Document
 from spooler.handlers import Loaded
-from spooler.jobload import Job, read_plain
+from spooler.jobload import Job, read_small
+from spooler.jobread import read_plain
 from spooler.jobwrite import HEADER_MAX_BYTES
 from spooler.names import DOCUMENT_SUFFIX, STEM_CHARS
 from spooler.outfiles import OutFiles
@@ -218,9 +219,12 @@ class Runner:
             if active is None:
                 return
             clock_ns, started_ns = monotonic_ns(), time_ns()
-            read = read_plain(active_fd, active, one_link)
+            data = read_small(active_fd, active, one_link)
+            read = None if data is None else read_plain(data)
             if read is None or read[0] != name:
-                task = link.judge(hint, active, name, clock_ns, started_ns)
+                task = link.judge(
+                    hint, active, name, clock_ns, started_ns, data
+                )
                 if task is not None:
                     self._run(task)
                 return
@@ -243,7 +247,7 @@ class Runner:
                 if settle_plain(hint, active, handler, micros):
                     return
             document = Document()
-            document.handler, document.args = read
+            document.handler, document.args, _ = read
             job = Job(document, 0, b"", None)
             task = Task(hint, active, handler, job, started_ns, clock_ns)
             self._finish(task, loaded, value, raised, micros)

@@ -213,4 +213,22 @@ MUTANTS = (
         "                if False:\n",
         "tests/cli/test_submit.py::test_a_second_try_is_not_run_again",
     ),
+    Mutant(
+        "the quick way looks at no digest", "jobread",
+        ".hexdigest() != digest.decode()",
+        '.hexdigest() == ""',
+        "tests/unit/test_jobread.py::test_the_quick_way_reads_the_same",
+    ),
+    Mutant(
+        "what a handler changed stays on the plain way", "pyrunner",
+        "            restore()\n",
+        "            pass\n",
+        "tests/daemon/test_plain_way.py::test_it_ends_the_same",
+    ),
+    Mutant(
+        "a torn record passes for one being written", "beside",
+        "sidecar.has_job(spool, state, stem)",
+        "True",
+        "tests/check",
+    ),
 )
