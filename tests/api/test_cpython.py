@@ -8,7 +8,7 @@ import importlib
 import time
 import types
 import unittest
-from collections.abc import Callable
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -17,8 +17,6 @@ from support import ROOT, Spoold, SpoolDir
 
 from . import builtin_funcs
 
-Start = Callable[..., Spoold]
-
 #: The tests that no executor can pass whose calls travel as JSON, and why.
 CANNOT = {
     "test_submit_keyword": "a tuple comes back as a list",
@@ -26,21 +24,39 @@ CANNOT = {
     "test_no_stale_references": "a bound method has no name to be found by",
     "test_free_reference": "an object of a class is no JSON",
     "test_max_workers_negative": "spool.toml has the number of workers",
+    "test_interpreter_shutdown": "its program has concurrent.futures alone",
+    "test_submit_after_interpreter_shutdown": "the same",
+    "test_hang_gh83386": "the same",
+    "test_hang_gh94440": "spool.toml has the number of workers",
 }
 #: The rest, so that a test is missed that is there no more.
 CAN = (
     "test_submit", "test_map", "test_map_timeout",
     "test_shutdown_race_issue12456",
+    "test_run_after_shutdown", "test_hang_issue12364", "test_cancel_futures",
     "test_20369", "test_first_completed",
     "test_first_completed_some_already_completed", "test_first_exception",
     "test_first_exception_some_already_complete",
     "test_first_exception_one_already_failed", "test_all_completed",
     "test_timeout",
-    "test_no_timeout", "test_future_times_out", "test_duplicate_futures",
+    "test_no_timeout", "test_future_times_out", "test_zero_timeout",
+    "test_duplicate_futures",
     "test_free_reference_yielded_future",
     "test_correct_timeout_exception_msg",
 )
-CLASSES = ("ExecutorTest", "WaitTests", "AsCompletedTests")
+CLASSES = (
+    "ExecutorTest", "ExecutorShutdownTest", "WaitTests", "AsCompletedTests",
+)
+#: Classes, or what their names begin with, that no other executor is put
+#: through, and why.
+APART = {
+    "ThreadPool": "of its threads",
+    "ProcessPool": "of its processes",
+    "InitializerMixin": "workers begin with no function of their own",
+    "FailingInitializerMixin": "the same",
+    "ExecutorDeadlockTest": "of what cannot be pickled; nothing is",
+    "FutureTests": "of Future itself, which is the standard one",
+}
 BUILTINS: dict[Any, Any] = {
     pow: builtin_funcs.power, divmod: builtin_funcs.divide,
     time.sleep: builtin_funcs.sleep, str: builtin_funcs.text,
@@ -71,6 +87,12 @@ class Shimmed(SpoolExecutor):
         return super().map(BUILTINS.get(fn, fn), *iterables, **options)
 
 
+def close_watchers() -> None:
+    """End the threads that wait, and keep no name of one."""
+    for watcher in list(outbox.watchers.values()):
+        watcher.close()
+
+
 class Executing:
     """What the tests call a mixin: it makes the executor."""
 
@@ -85,8 +107,7 @@ class Executing:
     def tearDown(self) -> None:
         """The thread that waits ends later, which their check would mind."""
         self.executor.shutdown()
-        for watcher in list(outbox.watchers.values()):
-            watcher.close()
+        close_watchers()
         super().tearDown()  # type: ignore[misc]
 
 
@@ -99,7 +120,8 @@ def modules() -> list[types.ModuleType]:
             return [found]
         return [
             importlib.import_module(f"{package}.{name}")
-            for name in ("executor", "test_wait", "test_as_completed", "util")
+            for name in ("executor", "test_shutdown", "test_wait",
+                         "test_as_completed", "util")
         ]
     except ImportError as error:
         pytest.skip(f"this Python came without its own tests: {error}")
@@ -130,12 +152,30 @@ def run(test: str) -> unittest.TestResult:
     return result
 
 
-@pytest.fixture(autouse=True)
-def serving(spool: SpoolDir, spoold: Start) -> None:
-    """A spoold that calls what CPython's tests submit."""
+@pytest.fixture(scope="module")
+def served(
+    tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[SpoolDir]:
+    """One spoold for all, whose workers import CPython's tests once."""
     modules()
+    path = tmp_path_factory.mktemp("cpython")
+    spool = SpoolDir(path / "spool")
     spool.configure(HANDLER)
-    spoold(env={"PYTHONPATH": str(ROOT / "tests")})
+    spoold = Spoold(
+        spool, path / "log", env={"PYTHONPATH": str(ROOT / "tests")}
+    )
+    try:
+        spoold.wait_ready()
+        yield spool
+        spoold.stop()
+    finally:
+        spoold.close()
+
+
+@pytest.fixture(autouse=True)
+def chosen(served: SpoolDir, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The spool is the one that is meant where none is named."""
+    monkeypatch.setenv("SPOOL_DIR", str(served.path))
 
 
 @pytest.mark.parametrize("test", CAN)
@@ -158,4 +198,13 @@ def test_no_test_is_left_out() -> None:
         for test in dir(getattr(module, name, None)) if test[:5] == "test_"
     }
     assert there <= {*CAN, *CANNOT}
+    classes = {
+        name for module in modules() for name, value in vars(module).items()
+        if isinstance(value, type) and value.__module__ == module.__name__
+        and any(test[:5] == "test_" for test in vars(value))
+    }
+    assert not {
+        name for name in classes - set(CLASSES)
+        if not name.startswith(tuple(APART))
+    }
     print(f"cpython: {len(there - set(CANNOT))} of {len(there)} apply")
