@@ -77,11 +77,12 @@ class Dispatcher:
             else:
                 count += sum(
                     number for name, number in worker.chains.slots.items()
-                    if not self._has_own_slots(name)
+                    if not self.has_own_slots(name)
                 )
         return count
 
-    def _has_own_slots(self, name: str) -> bool:
+    def has_own_slots(self, name: str) -> bool:
+        """Whether jobs of a handler take none of the shared slots."""
         handler = self.handlers.get(name)
         return (
             handler is not None and handler.kind != "python"
@@ -127,7 +128,7 @@ class Dispatcher:
 
     def _lacks_slot(self, handler: Handler) -> bool:
         """Whether jobs that could not be started only want a slot."""
-        if self._has_own_slots(handler.name) or (
+        if self.has_own_slots(handler.name) or (
             self.running(handler.name) >= self.limit(handler.name)
         ):
             return False
@@ -201,12 +202,12 @@ class Dispatcher:
         # Leave some for the other slots.
         share = -(-len(lane) // max(1, self.limit(handler.name)))
         room = self.limit(handler.name) - self.running(handler.name)
-        if not self._has_own_slots(handler.name):
+        if not self.has_own_slots(handler.name):
             room = min(room, self.slots - self.shared_in_use())
         ready = [w for w in self._pool.of_kind("command") if w.ready]
         if room < 1:
             # Not while an earlier job waits for the slot of one of them.
-            if batch < 2 or crowded and not self._has_own_slots(handler.name):
+            if batch < 2 or crowded and not self.has_own_slots(handler.name):
                 return False
             return any(
                 self._lengthen(worker, lane, batch, share)

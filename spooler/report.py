@@ -69,12 +69,16 @@ def status(
     """The fields that spoolctl asks for; only ever added to."""
     now = time.monotonic()
     strays = arrivals.intake.strays
+    running = crew.running()
     return {
         "trouble": health.trouble,
         "closed": upkeep.room.closed,
         "watching": arrivals.watching,
         "slots": dispatcher.slots,
-        "running": crew.running(),
+        "running": running,
+        "own": sum(
+            dispatcher.has_own_slots(job["handler"]) for job in running
+        ),
         "limits": {
             name: [dispatcher.running(name), dispatcher.limit(name)]
             for name in dispatcher.handlers

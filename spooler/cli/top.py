@@ -13,6 +13,7 @@ import click
 from spooler import listing, pause, progress, units, usage
 from spooler.cli import live
 from spooler.cli.common import ask_status, table_lines, told
+from spooler.cli.wellbeing import busy
 from spooler.doorbell import POLL_S
 from spooler.spool import Spool
 from spooler.states import FLOW, State
@@ -109,7 +110,7 @@ class Screen:
             age = _age(daemon["started_ns"])
             yield (
                 f"{clock}  spoold up {age}, pid {daemon['pid']},"
-                f" {len(daemon['running'])} of {daemon['slots']} slots busy"
+                f" {busy(daemon)}"
                 f"  {inert(self._spool.path)}"
             )
         counts = []

@@ -31,6 +31,14 @@ def show(path: str, as_json: bool = False) -> int:
         return report.status
 
 
+def busy(daemon: dict[str, Any]) -> str:
+    """How many slots are taken, and what runs in slots of its own."""
+    own = daemon["own"]
+    taken = len(daemon["running"]) - own
+    text = f"{taken} of {daemon['slots']} slots busy"
+    return f"{text}, {own} beside" if own else text
+
+
 class Report:
     """
     What is to be told of a spool.
@@ -135,7 +143,7 @@ class Report:
         yield "spoold", (
             f"{style(word, fg='green')}, pid {daemon['pid']},"
             f" since {units.format_duration(since)},"
-            f" {len(daemon['running'])} of {daemon['slots']} slots busy"
+            f" {busy(daemon)}"
         )
         if not daemon["watching"]:
             yield "events", "none from this file system; scanning"

@@ -7,6 +7,7 @@ import signal
 
 import pytest
 from daemon.test_run import Start
+from spooler.cli.wellbeing import busy
 from support import SpoolDir, wait_until
 
 
@@ -57,6 +58,23 @@ def test_concurrency_is_kept(spool: SpoolDir, spoold: Start) -> None:
         spool.wait(f"{number}.job").record["value"] for number in range(30)
     ]
     assert max(values) == 3
+
+
+def test_they_take_no_shared_slot(
+    spool: SpoolDir, spoold: Start, tmp_path: pathlib.Path
+) -> None:
+    """Status tells them apart from what runs in the slots."""
+    spool.configure(
+        handlers(wait_for="") + '[handler.sleep]\ncommand = ["sleep", "100"]\n'
+    )
+    spoold("--workers", "2")
+    for number in range(3):
+        spool.drop_job(str(number), "wait_for", str(tmp_path / "never"))
+    running(spool, 3)
+    assert busy(spool.status()) == "0 of 2 slots busy, 3 beside"
+    spool.drop_job("x", "sleep")
+    running(spool, 4)
+    assert busy(spool.status()) == "1 of 2 slots busy, 3 beside"
 
 
 def test_each_has_its_own_output(spool: SpoolDir, spoold: Start) -> None:
