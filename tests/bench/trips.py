@@ -7,7 +7,7 @@ import time
 from bench.figures import percentile
 from bench.jobs import echo, echo_async
 from bench.scene import Scene, Setting
-from spooler import Task
+from spooler import Task, outbox
 
 CONFIG = """
 workers = {workers}
@@ -38,6 +38,9 @@ def trips(setting: Setting) -> None:
                     f"round trips, {durability}, median of {count}", "ms",
                     setting.rounds, took, FLOOR,
                 )
+        # Whoever waits keeps the spool open, and its file system mounted.
+        for watcher in list(outbox.watchers.values()):
+            watcher.close()
 
 
 def _trips(
