@@ -141,17 +141,23 @@ class Arrivals:
         Raises:
             OSError: the spool is in trouble; the next call goes on.
         """
-        for _ in range(min(_EVENT_SLICE, len(self._events))):
-            # Off the queue only once it is taken in.
-            if self._weigh:
-                self._scale.weigh(self._events[0])
-            self._take_in(self._events[0])
-            self._events.popleft()
+        self.take_heard()
         self._take_slowly()
         if self.lanes.wants_scan() and not self._incoming.running:
             self._incoming.request()
         self._incoming.step(self.every_s)
         self.deferred.work(self.every_s)
+
+    def take_heard(self) -> bool:
+        """Take in what was heard of; False if that was nothing."""
+        heard = min(_EVENT_SLICE, len(self._events))
+        for _ in range(heard):
+            # Off the queue only once it is taken in.
+            if self._weigh:
+                self._scale.weigh(self._events[0])
+            self._take_in(self._events[0])
+            self._events.popleft()
+        return heard > 0
 
     def wait_s(self) -> float:
         """Seconds until there is work for the next turn."""

@@ -109,6 +109,15 @@ class Crew:
             return None
         return bool(reports)
 
+    def is_idle(self) -> bool:
+        """Nobody has anything to do, and no job is active on disk."""
+        if any(worker.outstanding for worker in self._pool.workers.values()):
+            return False
+        return all(
+            names.parse(entry.name) is None
+            for entry in self._spool.scan(State.ACTIVE)
+        )
+
     def see_deaths(self) -> None:
         """Replace the workers whose process has ended."""
         for worker in list(self._pool.workers.values()):

@@ -214,9 +214,17 @@ class Daemon:
         self._rejects.file(self.config)
         self.crew.fill()
         self._upkeep.work()
+        self._dispatch()
+
+    def _dispatch(self) -> None:
         self._dispatcher.paused = self._upkeep.paused
         if self._health.may_claim():
             self._dispatcher.dispatch()
+
+    def _start_heard(self) -> None:
+        """Start what was just heard of before all else of a turn."""
+        if self._arrivals.take_heard():
+            self._dispatch()
 
     def _guard(self, work: Callable[[], None], heals: bool = True) -> None:
         """Do *work*; trouble with the spool pauses claims, nothing else."""
@@ -253,6 +261,8 @@ class Daemon:
             time.sleep(lull_s)
         for key, _ in self._selector.select(seconds):
             key.data()
+        if self._stop is None and self._health.may_work():
+            self._guard(self._start_heard, heals=False)
 
     def _wait_s(self) -> float | None:
         waits = [3600.0]
@@ -349,14 +359,7 @@ class Daemon:
 
     def _stop_if_drained(self) -> None:
         """Stop once nothing is incoming, active or backing off."""
-        if self._health.trouble or any(
-            worker.outstanding for worker in self._pool.workers.values()
-        ):
-            return
-        if any(
-            names.parse(entry.name) is not None
-            for entry in self.spool.scan(State.ACTIVE)
-        ):
+        if self._health.trouble or not self.crew.is_idle():
             return
         if self._arrivals.is_drained():
             self._begin_stop(self.config.stop_timeout_s)
