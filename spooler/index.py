@@ -29,7 +29,7 @@ class Window:
 
     def __init__(self, limit: int) -> None:
         """Keep about *limit* keys; nothing comes out before a scan."""
-        self._limit = limit
+        self.limit = limit
         self._heap: list[str] = []
         self._held: set[str] = set()
         self._staged: list[str] = []
@@ -58,17 +58,19 @@ class Window:
         if self._horizon is None or key < self._horizon:
             self._held.add(key)
             heapq.heappush(self._heap, key)
-            if len(self._heap) > 2 * self._limit:
+            over = len(self._heap) - self.limit
+            if over > self.limit:
                 self._heap, self._horizon = self._cut(self._heap)
-                self._beyond += self._limit + 1
-                self._passed += self._limit + 1
+                self._beyond += over
+                self._passed += over
                 self._recut = True
         elif self._scanning and (self._cut_at is None or key < self._cut_at):
             self._held.add(key)
             self._staged.append(key)
-            if len(self._staged) > 2 * self._limit:
+            over = len(self._staged) - self.limit
+            if over > self.limit:
                 self._staged, self._cut_at = self._cut(self._staged)
-                self._passed += self._limit + 1
+                self._passed += over
         elif self._scanning:
             self._passed += 1
         else:
@@ -91,17 +93,22 @@ class Window:
             self._passed += seen - len(far)
         held.update(far)
         self._staged += far
-        over = len(self._staged) - self._limit
-        if over > self._limit:
+        over = len(self._staged) - self.limit
+        if over > self.limit:
             self._staged, self._cut_at = self._cut(self._staged)
             self._passed += over
 
     def _cut(self, keys: list[str]) -> tuple[list[str], str]:
         keys.sort()  # a sorted list is a heap
-        self._held.difference_update(keys[self._limit:])
-        horizon = keys[self._limit]
-        del keys[self._limit:]
+        self._held.difference_update(keys[self.limit:])
+        horizon = keys[self.limit]
+        del keys[self.limit:]
         return keys, horizon
+
+    @property
+    def is_short(self) -> bool:
+        """Whether the last scan found more than it can hold."""
+        return bool(self._horizon)
 
     def peek(self) -> str | None:
         """The smallest key; None if there is none."""
@@ -125,7 +132,7 @@ class Window:
         return (
             self._horizon is not None
             and not self._scanning
-            and len(self._heap) < self._limit // 2
+            and len(self._heap) < self.limit // 2
         )
 
     def begin_scan(self) -> None:
@@ -218,6 +225,7 @@ class Lanes:
         limit = min(
             WINDOW_MAX, max(_WINDOW_MIN, TOTAL_MAX // max(1, len(listed)))
         )
+        self._limit = limit
         self.by_handler = {name: Lane(name, limit) for name in listed}
 
     def __len__(self) -> int:
@@ -245,6 +253,19 @@ class Lanes:
         """Take in a waiting job of a configured handler."""
         self.by_handler[handler].add(text, name.runs)
 
+    def _share_out(self) -> None:
+        """Let those that cannot hold all share what the others leave."""
+        windows = [
+            window for lane in self.by_handler.values()
+            for window in lane.windows()
+        ]
+        short = sum(window.is_short for window in windows)
+        ample = min(WINDOW_MAX, TOTAL_MAX // max(1, short))
+        for window in windows:
+            window.limit = self._limit
+            if window.is_short:
+                window.limit = max(self._limit, ample)
+
     def wants_scan(self) -> bool:
         """Whether a window runs low while there is more on disk."""
         return any(
@@ -264,6 +285,7 @@ class Lanes:
         for lane in self.by_handler.values():
             for window in lane.windows():
                 window.end_scan()
+        self._share_out()
 
 
 class Timetable:

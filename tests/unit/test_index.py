@@ -55,6 +55,8 @@ class Disk:
 
     def scan(self, arrivals: int = 0) -> None:
         """Scan the directory while jobs arrive and are taken."""
+        # It is given more or less room by what the others need.
+        self.window.limit = self.dice.randrange(2, self.limit + 1)
         self.window.begin_scan()
         found = sorted(self.waiting | set(self.taken))
         self.dice.shuffle(found)
@@ -395,14 +397,30 @@ def test_lanes_without_handlers() -> None:
 
 
 @pytest.mark.parametrize("count", [1, 2, 10, 50])
-def test_many_handlers_share_the_memory(count: int) -> None:
-    """All windows together hold a few hundred thousand names at most."""
+@pytest.mark.parametrize("busy", [0, 1, 9, 50])
+def test_many_handlers_share_the_memory(
+    monkeypatch: pytest.MonkeyPatch, count: int, busy: int
+) -> None:
+    """All windows together hold a few hundred thousand names at most, and
+    those that cannot hold all have the room that the others do not need."""
+    for name in ("WINDOW_MAX", "TOTAL_MAX", "_WINDOW_MIN"):
+        monkeypatch.setattr(index, name, getattr(index, name) // 100)
     lanes = Lanes(map(str, range(count)))
-    limit = sum(
-        window._limit for lane in lanes.by_handler.values()
+    for _ in range(2):
+        lanes.begin_scan()
+        for name in list(lanes.by_handler)[:busy]:
+            keys = [f"{number:05}" for number in range(3000)]
+            lanes.by_handler[name].fresh.add_all(keys)
+        lanes.end_scan()
+    windows = [
+        window for lane in lanes.by_handler.values()
         for window in lane.windows()
-    )
-    assert limit <= 2 * max(index.WINDOW_MAX, index.TOTAL_MAX)
+    ]
+    limit = sum(window.limit for window in windows)
+    assert limit <= 3 * max(index.WINDOW_MAX, index.TOTAL_MAX)
+    assert sum(map(len, windows)) <= 2 * index.TOTAL_MAX
+    if busy == 1:
+        assert len(lanes.by_handler["0"].fresh) >= index.WINDOW_MAX
 
 
 moments = st.integers(0, 20) | st.integers(0, 2**65 - 1)
