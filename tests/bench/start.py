@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What it takes to start each command."""
+"""What it takes to start each command, and to import the package."""
 
 import functools
 import subprocess
@@ -22,6 +22,7 @@ def start(setting: Setting) -> None:
         ctl = [SPOOLCTL, "-C", scene.spool]
         programs = {
             BARE: ["-c", "pass"],
+            "import spooler": ["-c", "import spooler"],
             "submit": [*ctl, "submit", "noop"],
             "submit --in 5m": [*ctl, "submit", "noop", "--in", "5m"],
             "submit --relaxed": [*ctl, "submit", "--relaxed", "noop"],
