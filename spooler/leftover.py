@@ -20,6 +20,9 @@ INSTANCE_VARIABLE = "SPOOL_INSTANCE"
 JOB_VARIABLE = "SPOOL_JOB_ID"
 #: Whoever forks while he is killed is met in the next round.
 _ROUNDS, _ROUND_S = 20, 0.001
+#: A process has its first program after so long.
+_BEGIN_S = 0.5
+_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def kill(
@@ -58,10 +61,12 @@ def end_strays(job_id: str, known: Collection[int] = ()) -> bool:
     wanted = {f"{JOB_VARIABLE}={job_id}".encode()}
     for _ in range(_ROUNDS):
         unknown = [pid for pid in children() if pid not in known]
-        if not any(_is_marked(pid, wanted) for pid in unknown):
+        looks = [_look(pid, wanted) for pid in unknown]
+        if any(looks):
+            # Their own children are not ours yet: look at everybody.
+            kill(JOB_VARIABLE, {job_id})
+        elif None not in looks:
             return not unknown
-        # Their own children are not ours yet: look at everybody.
-        kill(JOB_VARIABLE, {job_id})
         time.sleep(_ROUND_S)
     return False
 
@@ -93,11 +98,28 @@ def _all() -> list[int]:
 
 
 def _is_marked(pid: int, wanted: set[bytes]) -> bool:
+    return bool(_look(pid, wanted))
+
+
+def _look(pid: int, wanted: set[bytes]) -> bool | None:
+    """
+    Whether a process is marked; None: that is not to be told yet.
+
+    Between two programs it shows no environment.  It shows none either when
+    it has ended, or was given none; that one is told by its age.
+    """
     try:
         with open(f"/proc/{pid}/environ", "rb") as file:
-            return not wanted.isdisjoint(file.read().split(b"\0"))
+            data = file.read()
+        if data:
+            return not wanted.isdisjoint(data.split(b"\0"))
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            fields = file.read().rpartition(b")")[2].split()
     except OSError:
         return False  # gone, or somebody else's
+    begun_s = int(fields[19]) / _TICKS
+    age_s = time.clock_gettime(time.CLOCK_BOOTTIME) - begun_s
+    return None if fields[0] != b"Z" and age_s < _BEGIN_S else False
 
 
 def _kill(pid: int, wanted: set[bytes]) -> bool:
