@@ -49,6 +49,7 @@ def chosen() -> None:
 
 def told(job: Job[Any], made: LocalSpool) -> dict[str, Any]:
     """What a caller, and the record, can tell of an ended job."""
+    # What earlier runs left goes after the verdict, so deferred/ is not told.
     value, failure = None, None
     try:
         value = job.result(30)
@@ -63,7 +64,7 @@ def told(job: Job[Any], made: LocalSpool) -> dict[str, Any]:
                 for entry in opened.scan(state)
                 if entry.name[2:22] == job.id
             )
-            for state in (State.DONE, State.FAILED, State.DEFERRED)
+            for state in (State.DONE, State.FAILED)
         }
     entries = {
         state: [entry.partition(".")[0] for entry in found]
