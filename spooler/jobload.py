@@ -206,12 +206,10 @@ def of_bytes(data: bytes) -> Job:
         document.digest = jobread.told_digest(data)
         return Job(document, document.length, data[end:], None)
     if jobread.is_json(data):
-        document = jobread.parse_json(data)
-        body, digest = document.body or b"", None
-    else:
-        end = jobread.header_end(data)
-        document, body = jobread.parse_header(data[:end]), data[end:]
-        digest = jobread.new_digest(data).hexdigest()
+        return _of_json(data)
+    end = jobread.header_end(data)
+    document, body = jobread.parse_header(data[:end]), data[end:]
+    digest = jobread.new_digest(data).hexdigest()
     jobread.verify(document, len(body), digest)
     return Job(document, len(body), body, None)
 
@@ -275,6 +273,13 @@ def _kind(mode: int) -> str:
     return "something else"
 
 
+def _of_json(data: bytes) -> Job:
+    document = jobread.parse_json(data)
+    body = document.body or b""
+    jobread.verify(document, len(body), None)
+    return Job(document, len(body), body, None)
+
+
 def _load_document(fd: int, dir_fd: int, size: int) -> Job:
     start = os.read(fd, min(size + 1, HEADER_MAX_BYTES))
     if len(start) != size and len(start) < HEADER_MAX_BYTES:
@@ -287,11 +292,7 @@ def _load_document(fd: int, dir_fd: int, size: int) -> Job:
                 f"a JSON document has at most {JSON_MAX_BYTES} bytes;"
                 " put the data in a body"
             )
-        data = start + fsops.read_upto(fd, JSON_MAX_BYTES)
-        document = jobread.parse_json(data)
-        body = document.body or b""
-        jobread.verify(document, len(body), None)
-        return Job(document, len(body), body, None)
+        return _of_json(start + fsops.read_upto(fd, JSON_MAX_BYTES))
     end = jobread.header_end(start)
     document = jobread.parse_header(start[:end])
     if document.digest is None and document.length is None:
