@@ -18,6 +18,7 @@ RECORD_MAX_BYTES = 16 << 20
 REASON_MAX_CHARS = 1000
 _MARK = b',"check":"'
 _END = b'"}\n'
+_encode = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,11 +85,11 @@ def encode(record: Record) -> bytes:
     Raises:
         ValueError, TypeError: the value is not JSON (NaN, a set, too deep).
     """
-    # Not asdict for all: it copies the value, however deep it is.
+    # Not asdict: it copies all there is, however deep.
     fields = {"v": VERSION, **vars(record)}
-    fields["runs"] = [dataclasses.asdict(run) for run in record.runs]
+    fields["runs"] = [vars(run) for run in record.runs]
     try:
-        text = json.dumps(fields, allow_nan=False, separators=(",", ":"))
+        text = _encode(fields)
     except RecursionError:
         raise ValueError("nested too deep for JSON") from None
     covered = text.encode("ascii")[:-1]
