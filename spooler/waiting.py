@@ -28,6 +28,9 @@ POLL_S = 0.2  #: between looks where there are no events
 _REST_S = 5.0  #: between looks for what events did not tell
 _SHARE = 20  #: of the time that looks may take
 _IDLE_S = 30.0  #: without anything to wait for, until the thread ends
+#: For so many at most an end is read in the thread that hears of it: two
+#: wake-ups less.  For more it would leave events to the kernel for too long.
+_FEW = 16
 
 _lock = threading.Lock()
 
@@ -83,7 +86,9 @@ class Watcher:
         self.closed = False
         self._moves: Moves | None = None
         try:
-            self._moves = Moves([self._spool.fds[state] for state in FINAL])
+            self._moves = Moves(
+                [self._spool.fds[state] for state in FINAL], self._overhear
+            )
         except OSError:
             pass  # looks will do
         self._thread = threading.Thread(
@@ -116,7 +121,7 @@ class Watcher:
 
     def add(self, job_id: str, tell: Tell) -> None:
         """
-        Have *tell* called, once, in the watcher's thread.
+        Have *tell* called, once, in a thread of the watcher.
 
         Raises:
             Closed: too late.
@@ -157,13 +162,45 @@ class Watcher:
         with self._lock:
             self.closed = True
         self._wake()
-        if threading.current_thread() is not self._thread:
+        moves = self._moves
+        if threading.current_thread() is not self._thread and (
+            moves is None or not moves.is_here
+        ):
             self._thread.join()
 
     def _wake(self) -> None:
         with self._lock, contextlib.suppress(BlockingIOError):
             if self._wake_w >= 0:  # else its thread has ended
                 os.write(self._wake_w, b"!")
+
+    # In watchdog's thread.
+
+    def _overhear(self, number: int, left: bool, entry: str) -> bool:
+        """Take what was heard if that is soon done; whether it was."""
+        job_id = entry[2:STEM_CHARS]
+        if left or "," not in entry:
+            return True
+        if job_id not in self._expected and job_id not in self._waits:
+            return True  # who comes to wait for it looks for it
+        if len(self._waits) > _FEW:
+            return False
+        try:
+            return self._take_end(job_id, FINAL[number], entry)
+        except OSError:
+            return False  # the watcher's thread meets it too
+
+    def _take_end(self, job_id: str, state: State, entry: str) -> bool:
+        """Take note of an end; False if it is not there to be read."""
+        if job_id in self._expected:
+            self._expected[job_id] = state, entry
+        # RACE: who adds itself after this line finds it there.
+        if job_id not in self._waits:
+            return True
+        ended = ending.read(self._spool, state, entry)
+        if ended is None:
+            return False
+        self._tell(ended)
+        return True
 
     # In the watcher's thread.
 
@@ -225,15 +262,8 @@ class Watcher:
 
     def _hear(self, moves: Moves) -> None:
         for number, left, entry in moves.take():
-            job_id = entry[2:STEM_CHARS]
-            if left or "," not in entry:
-                continue
-            state = FINAL[number]
-            if job_id in self._expected:
-                self._expected[job_id] = state, entry
-            # RACE: who adds itself after this line finds it there.
-            if job_id in self._waits:
-                self._read(state, entry)
+            if not left and "," in entry:
+                self._read(FINAL[number], entry)
         gone = moves.gone
         if gone:
             self._moves = None
@@ -274,14 +304,12 @@ class Watcher:
         )
 
     def _read(self, state: State, entry: str) -> None:
-        ended = ending.read(self._spool, state, entry)
-        if ended is not None:
-            self._tell(ended)
-            return
-        # RACE: it was sent back or purged meanwhile; the next look tells.
         job_id = entry[2:STEM_CHARS]
-        self._expected.pop(job_id, None)
-        self._look_at = time.monotonic() + ending.LOOK_S
+        if not self._take_end(job_id, state, entry):
+            # RACE: it was sent back or purged meanwhile; the next look
+            # tells.
+            self._expected.pop(job_id, None)
+            self._look_at = time.monotonic() + ending.LOOK_S
 
     def _tell(self, ended: Ending) -> None:
         with self._lock:

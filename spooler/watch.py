@@ -9,8 +9,9 @@ job 300 ms late.
 """
 
 import os
+import threading
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from watchdog.observers.inotify_c import (
     CallbackId,
@@ -96,8 +97,13 @@ class _Bell:
         """Whether a directory or the watcher itself is no more."""
         return self._gone or not self._inotify.is_alive()
 
+    @property
+    def is_here(self) -> bool:
+        """Whether the calling thread is watchdog's."""
+        return threading.current_thread() is self._inotify
+
     def close(self) -> None:
-        """Stop watching."""
+        """Stop watching; not in watchdog's thread."""
         self._closed = True
         self._inotify.stop()
         self._inotify.join(5)
@@ -108,27 +114,37 @@ class _Bell:
         os.close(self._wake_w)
 
 
+Overhear = Callable[[int, bool, str], bool]
+
+
 class _Ear:
     """Takes what watchdog tells of one directory, in its thread."""
 
     def __init__(
-        self, bell: _Bell, heard: "deque[tuple[int, bool, str]]", key: int
+        self, bell: _Bell, heard: "deque[tuple[int, bool, str]]", key: int,
+        overhear: Overhear | None = None,
     ) -> None:
         self._bell = bell
         self._heard = heard
         self._key = key
+        self._overhear = overhear
 
     def on_event(self, event: InotifyEvent) -> None:
         """Take note of one arrival or departure."""
         if event.mask & _GONE:
             self._bell.ring(gone=True)
-        elif event.mask & InotifyConstants.IN_ISDIR:
-            pass  # never a job; the next scan reports it
-        elif len(self._heard) >= PENDING_MAX:
+            return
+        if event.mask & InotifyConstants.IN_ISDIR:
+            return  # never a job; the next scan reports it
+        left = bool(event.mask & InotifyConstants.IN_DELETE)
+        name = os.fsdecode(event.name)
+        if self._overhear is not None and self._overhear(
+            self._key, left, name
+        ):
+            return
+        if len(self._heard) >= PENDING_MAX:
             self._bell.ring(lost=True)
         else:
-            left = bool(event.mask & InotifyConstants.IN_DELETE)
-            name = os.fsdecode(event.name)
             self._heard.append((self._key, left, name))
             self._bell.ring()
 
@@ -178,12 +194,21 @@ class Moves(_Bell):
         wake_fd: readable when there is something to take.
     """
 
-    def __init__(self, dir_fds: Sequence[int]) -> None:
-        """Begin to watch; raises as Watch does."""
+    def __init__(
+        self, dir_fds: Sequence[int], overhear: Overhear | None = None
+    ) -> None:
+        """
+        Begin to watch; raises as Watch does.
+
+        Args:
+            overhear: called in watchdog's thread with each of what take
+                gives; it is not given by take if that returns True.  It
+                raises nothing.
+        """
         super().__init__()
         self._heard: deque[tuple[int, bool, str]] = deque()
         self._begin({
-            dir_fd: _Ear(self, self._heard, number)
+            dir_fd: _Ear(self, self._heard, number, overhear)
             for number, dir_fd in enumerate(dir_fds)
         }, _LEAVES)
 

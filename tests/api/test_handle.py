@@ -5,6 +5,7 @@ import asyncio
 import os
 import pathlib
 import pickle
+import queue
 import subprocess
 import sys
 import threading
@@ -13,7 +14,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from spooler import Job, JobFailed, JobLost, outbox, waiting, watch
+from spooler import (
+    Job, JobFailed, JobLost, ending, outbox, waiting, watch,
+)
 from spooler.errors import RemoteError, SpoolError
 from spooler.spool import Spool
 from spooler.states import State
@@ -41,7 +44,7 @@ def hearing(
     """With events from the kernel, and without."""
     if request.param == "no events":
 
-        def refuse(_: object) -> None:
+        def refuse(*_: object) -> None:
             raise OSError(28, "no watch left")
 
         monkeypatch.setattr(waiting, "Moves", refuse)
@@ -61,6 +64,13 @@ def move(spool: SpoolDir, job: Job[Any], state: State) -> None:
             opened.finish(active, "ok", 5)
         elif state is State.FAILED:
             opened.fail(active, "exit3", 5)
+
+
+def deafen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have every event rung for, and none of them told."""
+    monkeypatch.setattr(
+        watch._Ear, "on_event", lambda self, _: self._bell.ring()
+    )
 
 
 # With a daemon.
@@ -250,7 +260,7 @@ def test_events_are_only_hints(
     spool: SpoolDir, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """If every event is lost, and nobody says so, looks find the end."""
-    monkeypatch.setattr(watch.Moves, "take", lambda self: self.hush() or [])
+    deafen(monkeypatch)
     monkeypatch.setattr(waiting, "_REST_S", 0.1)
     job = jobs.add.submit(1)
     assert not job.wait(0.2)
@@ -267,7 +277,7 @@ def test_lost_events_are_looked_for(
     second = jobs.add.submit(2)
     watcher = outbox.watchers[second.spool]
     assert watcher.expects(second.id) and not watcher.expects(first.id)
-    monkeypatch.setattr(watch.Moves, "take", lambda self: self.hush() or [])
+    deafen(monkeypatch)
     monkeypatch.setattr(watch.Moves, "take_lost", lambda self: True)
     move(spool, first, State.DONE)
     move(spool, second, State.DONE)
@@ -306,6 +316,52 @@ def test_sent_back_after_it_was_heard(spool: SpoolDir) -> None:
     assert not job.wait(0.5)
     move(spool, job, State.DONE)
     assert job.wait(30) and job.result(0) is None
+
+
+def test_an_end_that_is_not_there_yet(
+    spool: SpoolDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An end that could not be read when it was heard of is read later."""
+    job = jobs.add.submit(1)
+    told: queue.Queue[ending.Ending] = queue.Queue()
+    watcher = waiting.add(job.spool, job.id, told.put)
+    wait_until(lambda: not watcher._to_look_for)
+    read, answers = ending.read, [None, OSError(5, "EIO")]
+
+    def refuse(*args: Any) -> ending.Ending | None:
+        if not answers:
+            return read(*args)
+        answer = answers.pop()
+        if answer is not None:
+            raise answer
+        return None
+
+    monkeypatch.setattr(ending, "read", refuse)
+    move(spool, job, State.FAILED)
+    assert told.get(timeout=30).verdict == "exit3" and not answers
+
+
+@pytest.mark.parametrize("others", [0, waiting._FEW])
+def test_a_watcher_is_closed_by_whom_it_tells(
+    spool: SpoolDir, others: int
+) -> None:
+    """A callback may close the watcher that calls it, in either thread."""
+    first = jobs.add.submit(1)
+    for _ in range(others):
+        waiting.add(first.spool, jobs.add.submit(1).id, lambda _: None)
+    ended = threading.Event()
+
+    def tell(_: ending.Ending) -> None:
+        watcher = outbox.watchers[first.spool]
+        watcher.close()
+        ended.set()
+
+    watcher = waiting.add(first.spool, first.id, tell)
+    wait_until(lambda: not watcher._to_look_for)
+    move(spool, first, State.DONE)
+    assert ended.wait(4)
+    watcher._thread.join(30)
+    assert not outbox.watchers
 
 
 def test_the_watcher_rests(
