@@ -131,6 +131,8 @@ def _run(args: argparse.Namespace) -> None:
     try:
         for kind in args.on or [None]:
             with _on(setting, kind) as here:
+                if here:
+                    disks.pulse(setting.report, setting.where)
                 for name in names if here else ():
                     WORKLOADS[name](setting)
     finally:

@@ -38,9 +38,16 @@ def trips(setting: Setting) -> None:
                     f"round trips, {durability}, median of {count}", "ms",
                     setting.rounds, took, FLOOR,
                 )
-        # Whoever waits keeps the spool open, and its file system mounted.
-        for watcher in list(outbox.watchers.values()):
-            watcher.close()
+        _let_go()
+
+
+def _let_go() -> None:
+    """Close what keeps the spool open, and its file system mounted."""
+    for watcher in list(outbox.watchers.values()):
+        watcher.close()
+    for client, _ in outbox._clients.values():
+        client.close()
+    outbox._clients.clear()
 
 
 def _trips(
