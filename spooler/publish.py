@@ -27,6 +27,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:  # for real when a job has a key
     from spooler.keys import Keys
 
+#: Of a descriptor of incoming/ to flush: not asked for yet, not to be had.
+_UNTRIED, _CLOSED = -1, -2
 _PATH_FD = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _COPY_BYTES = 1 << 20
 _BTRFS_MAGIC = 0x9123683E
@@ -239,10 +241,7 @@ class Publisher:
             if self._commits:
                 fsops.sync_file_system(fd)
             else:
-                # Once more under its new name, for who may not read
-                # incoming/.
-                fsops.sync(fd)
-                self._sync_incoming()
+                self._sync_name(fd)
             self._look(name)
         except OSError as error:
             raise _unconfirmed(name, error) from None
@@ -270,17 +269,19 @@ class Publisher:
         except FileNotFoundError:
             pass  # RACE: spoold claimed it already
 
-    def _sync_incoming(self) -> None:
-        if self._incoming_sync < 0:
+    def _sync_name(self, fd: int) -> None:
+        """Flush the rename of the file *fd*."""
+        if self._incoming_sync == _UNTRIED:
             try:
                 self._incoming_sync = fsops.open_dir(".", self._incoming)
             except PermissionError:
-                # A producer may not read incoming/.  The flush of the file
-                # after its rename commits the rename too, on every file
-                # system promised in spool(5).
-                self._incoming_sync = -2
-        if self._incoming_sync >= 0:
+                self._incoming_sync = _CLOSED
+        if self._incoming_sync != _CLOSED:
             fsops.sync(self._incoming_sync)
+        else:
+            # A producer may not read incoming/.  The flush of the file under
+            # its new name commits the rename too, as ext4 and xfs do.
+            fsops.sync(fd)
 
     def discard(self, name: Name) -> None:
         """Remove a file that was created and not published."""

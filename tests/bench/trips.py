@@ -86,6 +86,5 @@ def _write(
         os.fsync(fd)
     os.rename("floor", name, src_dir_fd=tmp, dst_dir_fd=tmp)
     if confirm:
-        os.fsync(fd)
         os.fsync(tmp)
     os.close(fd)

@@ -43,14 +43,14 @@ MUTANTS = (
     ),
     Mutant(
         "confirmed before the directory is flushed", "publish",
-        "            self._sync_incoming()\n            self._look(name)\n",
-        "            self._look(name)\n",
+        "                self._sync_name(fd)\n",
+        "                pass\n",
         _PUBLISH + "test_a_durable_submit_takes_every_step",
     ),
     Mutant(
         "no last look at what was published", "publish",
-        "            self._sync_incoming()\n            self._look(name)\n",
-        "            self._sync_incoming()\n",
+        "                self._sync_name(fd)\n            self._look(name)\n",
+        "                self._sync_name(fd)\n",
         _PUBLISH + "test_a_file_system_that_died_confirms_nothing",
     ),
     Mutant(
