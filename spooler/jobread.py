@@ -31,6 +31,8 @@ _PLAIN = re.compile(
     rb"((?:Arg: [^\0\r\n]*\n){0,%d})"
     rb"Length: ([0-9]{1,15})\n\n" % (FIELDS_MAX - 4)
 )
+#: The members of a JSON document that asks for a call and nothing else.
+_CALL = {"Handler", "Arg", "Kwargs"}
 _DIGEST_LINE = len(f"Digest: {DIGEST_PREFIX}\n") + 64
 
 
@@ -60,6 +62,29 @@ def read_plain(data: bytes) -> tuple[str, list[str], int] | None:
         return None
     del lines[-1]
     return handler.decode(), [line[5:] for line in lines], body_at
+
+
+def read_call(
+    data: bytes,
+) -> tuple[str, list[Any], dict[str, Any]] | None:
+    """
+    Read the whole document *data*, if it asks for a call and nothing else.
+
+    Returns:
+        Handler, positional and keyword arguments; None: the general way has
+        to judge.
+    """
+    if not is_json(data):
+        plain = read_plain(data)
+        return None if plain is None else (plain[0], plain[1], {})
+    try:
+        value = _load_json(data)
+        if not value.keys() <= _CALL:
+            return None
+        document = _of_json(value)
+    except BadJob:
+        return None
+    return document.handler, document.args, document.kwargs
 
 
 def told_digest(data: bytes) -> str:
@@ -158,13 +183,12 @@ def parse_json(data: bytes) -> Document:
         BadJob: not one JSON object in UTF-8, duplicate keys, NaN, nested
             deeper than JSON_DEPTH_MAX, or what parse_header refuses.
     """
+    return _of_json(_load_json(data))
+
+
+def _load_json(data: bytes) -> dict[str, Any]:
     try:
-        value = json.loads(
-            data.decode("utf-8"),
-            object_pairs_hook=_no_duplicates,
-            parse_constant=_no_constant,
-            parse_float=_finite,
-        )
+        value = _decode(data.decode("utf-8"))
         if _depth(value) > JSON_DEPTH_MAX:
             raise BadJob(f"JSON nested deeper than {JSON_DEPTH_MAX}")
     except UnicodeDecodeError:
@@ -175,6 +199,10 @@ def parse_json(data: bytes) -> Document:
         raise BadJob(f"bad JSON: {error}") from None
     if not isinstance(value, dict):
         raise BadJob("bad JSON: a job document is one object")
+    return value
+
+
+def _of_json(value: dict[str, Any]) -> Document:
     document = Document()
     seen: set[str] = set()
     for field, item in value.items():
@@ -295,6 +323,13 @@ def _finite(text: str) -> float:
     if value in (float("inf"), float("-inf")):
         raise ValueError("a number is too large")
     return value
+
+
+#: Made once: json.loads would make one for every document.
+_decode = json.JSONDecoder(
+    object_pairs_hook=_no_duplicates, parse_constant=_no_constant,
+    parse_float=_finite,
+).decode
 
 
 def _depth(value: Any) -> int:

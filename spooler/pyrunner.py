@@ -21,7 +21,7 @@ from spooler.context import JobContext
 from spooler.document import Document
 from spooler.handlers import Loaded
 from spooler.jobload import Job, read_small
-from spooler.jobread import read_plain
+from spooler.jobread import read_call
 from spooler.jobwrite import HEADER_MAX_BYTES
 from spooler.names import DOCUMENT_SUFFIX, STEM_CHARS
 from spooler.outfiles import OutFiles
@@ -198,7 +198,7 @@ class Runner:
         self, handler: Handler, loaded: Loaded
     ) -> Callable[[str], None]:
         """
-        Make the way of the jobs that are most: written by our submit, for a
+        Make the way of the jobs that are most: a call and nothing else, of a
         function that is given its arguments and returns nothing.
 
         Thousands a second go it, so it makes nothing that they do not need;
@@ -220,7 +220,7 @@ class Runner:
                 return
             clock_ns, started_ns = monotonic_ns(), time_ns()
             data = read_small(active_fd, active, one_link)
-            read = None if data is None else read_plain(data)
+            read = None if data is None else read_call(data)
             if read is None or read[0] != name:
                 task = link.judge(
                     hint, active, name, clock_ns, started_ns, data
@@ -234,7 +234,7 @@ class Runner:
                 if limit is not None:
                     self._arm(hint, handler, clock_ns, limit)
                 try:
-                    value = function(*read[1])
+                    value = function(*read[1], **read[2])
                     if value is not None:
                         value = checked(value)
                 finally:
@@ -247,7 +247,7 @@ class Runner:
                 if settle_plain(hint, active, handler, micros):
                     return
             document = Document()
-            document.handler, document.args, _ = read
+            document.handler, document.args, document.kwargs = read
             job = Job(document, 0, b"", None)
             task = Task(hint, active, handler, job, started_ns, clock_ns)
             self._finish(task, loaded, value, raised, micros)

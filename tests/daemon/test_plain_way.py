@@ -78,6 +78,7 @@ def told(found: Found) -> dict[str, Any]:
         if record.get("traceback"):
             record["traceback"] = record["traceback"].splitlines()[-1]
     text = re.sub(r"\b(plain|full)\b", "H", repr(record))
+    text = re.sub(r"column \d+ \(char \d+\)", "after H", text)
     return {
         "state": found.state, "verdict": found.name.verdict,
         "runs": found.name.runs, "record": text,
@@ -92,6 +93,23 @@ def test_the_ways_are_two(warm: SpoolDir) -> None:
     assert value.endswith("/pyrunner.py")
     value = run(warm, "full", "caller").record["value"]
     assert value.endswith("/handlers.py")
+
+
+@pytest.mark.parametrize("members, is_plain", [
+    ('"Arg": ["caller"]', True), ('"Kwargs": {"way": "caller"}', True),
+    ('"Arg": "caller", "X-Of": "1"', False),
+    ('"Arg": "caller", "Timeout": 9', False),
+    ('"arg": "caller"', False),
+])
+def test_a_call_in_json_is_plain(
+    warm: SpoolDir, members: str, is_plain: bool
+) -> None:
+    """A JSON document that asks for a call and nothing else goes the plain
+    way; one that asks for more does not."""
+    name = f"4.{_ID},plain.job"
+    warm.drop(name, f'{{"Handler": "plain", {members}}}\n'.encode())
+    value = ended(warm, _ID, "plain").record["value"]
+    assert value.endswith("/pyrunner.py" if is_plain else "/handlers.py")
 
 
 @pytest.mark.parametrize("warm, way", [
@@ -137,6 +155,19 @@ DOCUMENTS = {
     "empty": b"",
     "JSON": b'{"Handler": "HANDLER", "Arg": ["value"], "Kwargs": {}}',
     "JSON kwargs": b'{"Handler": "HANDLER", "Kwargs": {"way": "value"}}',
+    "JSON value": b'{"Handler": "HANDLER", "Arg": "value"}',
+    "JSON twice": b'{"Handler": "HANDLER", "Arg": "value", "Arg": "look"}',
+    "JSON NUL": b'{"Handler": "HANDLER", "Arg": ["value\\u0000"]}',
+    "JSON half": b'{"Handler": "HANDLER", "Arg": ["\\ud800"]}',
+    "JSON deep": b'{"Handler": "HANDLER", "Arg": ' + b"[" * 99 + b"]" * 99
+    + b"}",
+    "JSON cut": b'{"Handler": "HANDLER", "Arg": ["value"',
+    "JSON of another": b'{"Handler": "other", "Arg": ["value"]}',
+    "JSON list": b'["HANDLER"]',
+    "JSON kwargs list": b'{"Handler": "HANDLER", "Kwargs": ["way"]}',
+    "JSON wrong": b'{"Handler": "HANDLER", "Kwargs": {"no": 1}}',
+    "JSON raises": b'{"Handler": "HANDLER", "Arg": ["raise"]}',
+    "JSON prints": b'{"Handler": "HANDLER", "Kwargs": {"way": "print"}}',
     "large": whole("HANDLER", "Arg: value", body=b"x" * 70_000),
 }
 
@@ -166,6 +197,8 @@ def test_it_judges_the_same(warm: SpoolDir, kind: str) -> None:
             path.unlink()
     text = seen[1]["record"]
     assert seen[0] == seen[1]
-    runs = kind in ("good", "no digest", "tagged", "JSON", "JSON kwargs",
-                    "large", "tries")
+    runs = kind in (
+        "good", "no digest", "tagged", "JSON", "JSON kwargs", "JSON value",
+        "JSON wrong", "JSON raises", "JSON prints", "large", "tries",
+    )
     assert ("'kind': 'bad'" not in text) is runs, text

@@ -220,6 +220,12 @@ MUTANTS = (
         "tests/unit/test_jobread.py::test_the_quick_way_reads_the_same",
     ),
     Mutant(
+        "the quick way passes over what a document asks for", "jobread",
+        "        if not value.keys() <= _CALL:\n",
+        "        if False:\n",
+        "tests/unit/test_jobread.py::test_a_json_call_is_read_the_same",
+    ),
+    Mutant(
         "what a handler changed stays on the plain way", "pyrunner",
         "            restore()\n",
         "            pass\n",

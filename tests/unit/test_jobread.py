@@ -462,6 +462,49 @@ def test_what_our_submit_writes_is_read_quickly(args: list[str]) -> None:
     assert quick == _general(data) == ("mail", args, len(data) - 4)
 
 
+_VALUES = (
+    st.none() | st.booleans() | st.integers() | st.text(max_size=3)
+    | st.lists(st.text(max_size=3) | st.floats(), max_size=3)
+)
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["Handler", "Arg", "Kwargs", "Tag", "handler"]),
+        st.sampled_from(["mail", "-a", "\0"]) | _VALUES
+        | st.dictionaries(st.text(max_size=2), _VALUES, max_size=2),
+    ),
+    st.integers(0, 60), st.sampled_from([None, b"", b'"', b"["]),
+)
+def test_a_json_call_is_read_the_same(
+    members: dict[str, Any], at: int, change: bytes | None
+) -> None:
+    """The quick way reads of a JSON document what the general one does, and
+    leaves to it what asks for more than a call."""
+    data = json.dumps(members).encode()
+    if change is not None:
+        data = data[:at] + change + data[at + 1:]
+    quick = jobread.read_call(data)
+    if quick is None:
+        return
+    document = jobread.parse_json(data)
+    assert quick == (document.handler, document.args, document.kwargs)
+    assert not document.tags and "handler" not in json.loads(data)
+
+
+@pytest.mark.parametrize("args, kwargs", [
+    ((5,), {}), (("a", None), {}), (([],), {"size": 64, "é": {"x": []}}),
+])
+def test_what_our_tasks_write_is_read_quickly(
+    args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> None:
+    """The quick way is taken by the calls of tasks, of text or not."""
+    data = jobwrite.encode_call("mail", args, kwargs)
+    assert jobread.read_call(data) == ("mail", list(args), kwargs)
+    plain = jobwrite.encode_call("mail", ("a",), {})
+    assert jobread.read_call(plain) == ("mail", ["a"], {})
+
+
 def test_a_document_of_too_many_lines_is_not_quick() -> None:
     """The quick way reads no document that the general way refuses for its
     number of lines."""
