@@ -4,6 +4,7 @@
 import click
 
 from spooler import layout
+from spooler.spool import DIRECTORIES
 from spooler.text import inert
 
 
@@ -26,6 +27,8 @@ def command(directory: str, group: str | None, anyone: bool) -> int:
     if not made:
         click.echo(f"{shown}: is a whole spool already", err=True)
         return 0
+    if len(made) > len(DIRECTORIES):  # all of it
+        made = ["a new spool"]
     click.echo(
         f"{shown}: made {', '.join(made)}\n"
         f"next: add a handler to {shown}/spool.toml, then run"

@@ -48,7 +48,9 @@ def test_a_new_spool_is_its_owners_alone(
     assert modes == dict.fromkeys(DIRECTORIES, "0700")
     assert mode_of(new) == "0755"
     assert done.out == "", "stdout is for data"
-    assert f"spoold {new}" in done.err, "says what comes next"
+    first, after = done.err.splitlines()
+    assert first == f"{new}: made a new spool"
+    assert f"spoold {new}" in after, "says what comes next"
 
 
 @pytest.mark.parametrize("umask", [0o022, 0o077])
