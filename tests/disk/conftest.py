@@ -110,8 +110,11 @@ def disk_of(tmp_path: pathlib.Path) -> Iterator[Callable[..., Disk]]:
 
 
 @pytest.fixture
-def go(tmp_path: pathlib.Path) -> pathlib.Path:
+def go(tmp_path: pathlib.Path) -> Iterator[pathlib.Path]:
     """A pipe that running jobs wait at."""
     path = tmp_path / "go"
     os.mkfifo(path)
-    return path
+    # Open all the while: what is written goes when nobody has it open.
+    kept = os.open(path, os.O_RDWR)
+    yield path
+    os.close(kept)
