@@ -345,14 +345,15 @@ def test_an_end_that_is_not_there_yet(
 def test_a_watcher_is_closed_by_whom_it_tells(
     spool: SpoolDir, others: int
 ) -> None:
-    """A callback may close the watcher that calls it, in either thread."""
+    """A callback may close the watcher that calls it: for a few waits the
+    thread that hears of the end, for many the watcher's own."""
     first = jobs.add.submit(1)
     for _ in range(others):
         waiting.add(first.spool, jobs.add.submit(1).id, lambda _: None)
-    ended = threading.Event()
+    ended, here = threading.Event(), []
 
     def tell(_: ending.Ending) -> None:
-        watcher = outbox.watchers[first.spool]
+        here.append(threading.current_thread())
         watcher.close()
         ended.set()
 
@@ -361,6 +362,7 @@ def test_a_watcher_is_closed_by_whom_it_tells(
     move(spool, first, State.DONE)
     assert ended.wait(4)
     watcher._thread.join(30)
+    assert (here == [watcher._thread]) is bool(others)
     assert not outbox.watchers
 
 
