@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: MIT
 """
 SpoolExecutor under CPython's own tests of executors, as they come with the
-Python that runs: those that use builtins are given functions instead.
+Python that runs or with Debian's: those that use builtins are given functions
+instead.
 """
 
 import importlib
+import importlib.util
+import os
+import pathlib
+import sys
 import time
 import types
 import unittest
@@ -111,20 +116,51 @@ class Executing:
         super().tearDown()  # type: ignore[misc]
 
 
+def _find() -> pathlib.Path | None:
+    """Debian's package of tests; "." if this Python has its own; or None."""
+    wanted = "test_concurrent_futures"
+    try:
+        if importlib.util.find_spec(f"test.{wanted}"):
+            return pathlib.Path()
+    except ImportError:
+        pass  # not even the package they are in
+    own = "python{}.{}".format(*sys.version_info)
+    for name in (wanted, f"{wanted}.py"):
+        package = pathlib.Path("/usr/lib", own, "test")
+        if (package / name).exists():
+            return package
+    return None
+
+
+@pytest.fixture(scope="module", autouse=True)
+def where(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
+    """What PYTHONPATH needs; Debian's tests of this version do as well."""
+    found = _find()
+    if found is None:
+        pytest.skip("neither this Python nor Debian's came with its tests")
+    if found == pathlib.Path():
+        yield []
+        return
+    base = tmp_path_factory.mktemp("cpythons")
+    (base / "test").symlink_to(found)
+    for name in [n for n in sys.modules if n.split(".")[0] == "test"]:
+        del sys.modules[name]
+    sys.path.insert(0, str(base))
+    yield [str(base)]
+    sys.path.remove(str(base))
+
+
 def modules() -> list[types.ModuleType]:
     """CPython's tests: one module up to 3.11, a package since."""
     package = "test.test_concurrent_futures"
-    try:
-        found = importlib.import_module(package)
-        if not hasattr(found, "__path__"):
-            return [found]
-        return [
-            importlib.import_module(f"{package}.{name}")
-            for name in ("executor", "test_shutdown", "test_wait",
-                         "test_as_completed", "util")
-        ]
-    except ImportError as error:
-        pytest.skip(f"this Python came without its own tests: {error}")
+    found = importlib.import_module(package)
+    if not hasattr(found, "__path__"):
+        return [found]
+    return [
+        importlib.import_module(f"{package}.{name}")
+        for name in ("executor", "test_shutdown", "test_wait",
+                     "test_as_completed", "util")
+    ]
 
 
 def case_of(test: str) -> unittest.TestCase:
@@ -154,15 +190,15 @@ def run(test: str) -> unittest.TestResult:
 
 @pytest.fixture(scope="module")
 def served(
-    tmp_path_factory: pytest.TempPathFactory
+    where: list[str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[SpoolDir]:
     """One spoold for all, whose workers import CPython's tests once."""
-    modules()
     path = tmp_path_factory.mktemp("cpython")
     spool = SpoolDir(path / "spool")
     spool.configure(HANDLER)
     spoold = Spoold(
-        spool, path / "log", env={"PYTHONPATH": str(ROOT / "tests")}
+        spool, path / "log",
+        env={"PYTHONPATH": os.pathsep.join([str(ROOT / "tests"), *where])},
     )
     try:
         spoold.wait_ready()
