@@ -156,7 +156,7 @@ def test_a_stop_ends_a_command_that_is_being_ended(
         command = ["sh", "-c", '''
         trap "echo >$1" TERM; echo >"$1.up"
         while :; do sleep 0.05; done''', "sh"]
-        timeout = "500ms"
+        timeout = "2s"
         kill_after = "1h"
         """)
     daemon = spoold()
@@ -356,7 +356,7 @@ def test_a_command_without_runner_keeps_its_limits(
     """A command whose runner was killed still ends at its timeout."""
     spool.configure(CONFIG.replace(
         "[handler.shgate]",
-        '[handler.shgate]\ntimeout = "1s"\nkill_after = "100ms"',
+        '[handler.shgate]\ntimeout = "3s"\nkill_after = "100ms"',
     ).replace("attempts = 3", "attempts = 1"))
     daemon = spoold()
     pid = gate.hold(name, "shgate")
