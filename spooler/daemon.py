@@ -172,7 +172,8 @@ class Daemon:
         if self._stop is not None and self._stop.reopen:
             return None
         log.info("spoold ends")
-        return 1 if self._drain and self._ledger.failed else 0
+        left = self._ledger.failed or self._dispatcher.starved()
+        return 1 if self._drain and left else 0
 
     def _close(self) -> None:
         self._instance_lock.release()
@@ -281,8 +282,7 @@ class Daemon:
             paused = self._dispatcher.paused_wait_s()
             if paused is not None:
                 waits.append(paused)
-            starts = map(self._pool.respawn_wait_s, KINDS)
-            waits += filter(None, starts)
+            waits += filter(None, map(self._pool.respawn_wait_s, KINDS))
         if self._stuck_wait is not None:
             waits.append(self._stuck_wait)
         if self._fostering:
@@ -342,10 +342,8 @@ class Daemon:
             self._notifier.stopping()
         self._dispatcher.stopped = True
         self._stop = Stop(self._pool, patience_s, reopen)
-        log.info(
-            "stopping: %d jobs run, waiting up to %gs",
-            self.crew.running_count(), patience_s,
-        )
+        count = self.crew.running_count()
+        log.info("stopping: %d jobs run, waiting up to %gs", count, patience_s)
 
     def _finished(self) -> bool:
         if self._stop is not None:
@@ -358,10 +356,12 @@ class Daemon:
         return self._stop is not None and not self._pool.workers
 
     def _stop_if_drained(self) -> None:
-        """Stop once nothing is incoming, active or backing off."""
+        """Stop once nothing is incoming, active or backing off, or can run."""
         if self._health.trouble or not self.crew.is_idle():
             return
-        if self._arrivals.is_drained():
+        if starved := self._dispatcher.starved():
+            log.error("no %s worker starts: what waits is left", starved)
+        if starved or self._arrivals.is_drained():
             self._begin_stop(self.config.stop_timeout_s)
 
     def _report_status(self) -> None:

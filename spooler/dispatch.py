@@ -253,6 +253,14 @@ class Dispatcher:
             return 0
         return self.slots if kind == "python" else 1
 
+    def starved(self) -> str | None:
+        """The kind of worker that jobs wait for and that does not start."""
+        kinds = {
+            handler.kind for name, handler in self.handlers.items()
+            if self.waiting(name)
+        }
+        return next(filter(self._pool.is_hopeless, sorted(kinds)), None)
+
     def paused_wait_s(self) -> float | None:
         """Seconds until a pausing handler is tried; None: none pauses."""
         now = time.monotonic()

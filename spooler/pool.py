@@ -350,6 +350,10 @@ class Pool:
         """Seconds until a worker of this kind may be started."""
         return max(0.0, self._backoff[kind].until - time.monotonic())
 
+    def is_hopeless(self, kind: str) -> bool:
+        """Whether so many died before they were ready that few are tried."""
+        return self._backoff[kind].wait_s >= _RESPAWN_MAX_S
+
     def renew(self, config: Config) -> None:
         """Let every worker finish and exit; new ones get *config*."""
         self.config = config
