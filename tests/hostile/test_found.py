@@ -30,7 +30,7 @@ backoff = "10ms"
 command = ["true"]
 match = ["*"]
 """
-WAIT_S = 4.0
+WAIT_S = 10.0
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ match = ["*"]
 FILES = sized(20_000, 1_000_000)
 GOOD = 40
 #: A good job's wait, on a machine that does other things too.
-WAIT_S = 3.0
+WAIT_S = 8.0
 RSS_MAX = 200 << 20
 
 
