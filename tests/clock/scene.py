@@ -47,11 +47,11 @@ backoff = "{backoff}s"
 max_backoff = "{backoff}s"
 [handler.brief]
 python = "clock.handlers:nap"
-timeout = "1200ms"
+timeout = "3s"
 attempts = 1
 [handler.sleep]
 command = ["sleep"]
-timeout = "1200ms"
+timeout = "3s"
 attempts = 1
 [handler.exits]
 command = ["sh", "-c", '''

@@ -29,10 +29,10 @@ def _while_running(scene: Scene, seconds: float) -> list[str]:
 def test_a_jump_does_not_end_a_run(scene: Scene) -> None:
     """A run that is within its timeout is done, and took what it took."""
     scene.spoold()
-    scene.await_done(_while_running(scene, 0.7), 10)
+    scene.await_done(_while_running(scene, 1.5), 20)
     for job in scene.spool.jobs("done"):
         assert job.name.micros is not None
-        assert 0.69e6 <= job.name.micros <= (0.7 + busy_s()) * 1e6
+        assert 1.49e6 <= job.name.micros <= (1.5 + busy_s()) * 1e6
 
 
 def test_a_jump_does_not_lengthen_a_run(scene: Scene) -> None:
@@ -40,12 +40,12 @@ def test_a_jump_does_not_lengthen_a_run(scene: Scene) -> None:
     scene.spoold()
     _while_running(scene, 60)
     wait_until(
-        lambda: scene.spool.count("failed") == 2, 1.2 + 2 * busy_s(),
+        lambda: scene.spool.count("failed") == 2, 3 + 2 * busy_s(),
         scene.spool.tree,
     )
     for job in scene.spool.jobs("failed"):
         assert job.kinds[0][0] == "timeout"
-        assert 1.19 <= job.record["runs"][0]["seconds"] <= 1.2 + busy_s()
+        assert 2.99 <= job.record["runs"][0]["seconds"] <= 3 + busy_s()
 
 
 def test_a_jump_does_not_lengthen_a_stop(scene: Scene) -> None:
