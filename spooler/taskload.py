@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """
-Make handlers of the tasks in the modules that ``tasks`` of spool.toml names.
+Make handlers of the tasks in the modules that ``tasks`` of spool.toml names,
+or that entry points of installed packages do.
 
 A process of its own imports them and tells what there is: spoold runs no
 code of a user, and what an import leaves behind ends with that process.
@@ -39,7 +40,7 @@ def with_tasks(read: Config, timeout_s: float = TIMEOUT_S) -> Config:
     found: dict[str, Handler] = {}
     for module, listed in _ask(read.tasks, timeout_s).items():
         where = f"tasks: {inert(module)}"
-        if not listed:
+        if listed is None:
             raise ConfigError(f"{where}: has no @task")
         for name, reference, options in listed:
             handler = config.read_handler(

@@ -116,10 +116,11 @@ def as_python(value: Any) -> str:
 
 
 def as_modules(value: Any) -> tuple[str, ...]:
-    """A list of modules."""
+    """A list of modules; ``*`` stands for those of entry points."""
     modules = as_texts(value)
     for module in modules:
-        if not all(part.isidentifier() for part in module.split(".")):
+        parts = module.split(".")
+        if module != "*" and not all(part.isidentifier() for part in parts):
             raise ValueError('is a list of modules like "myapp.jobs"')
     return modules
 

@@ -58,6 +58,87 @@ def test_every_task_is_a_handler(
     )
 
 
+FIRST = """
+from spooler import task
+@task
+def one(): pass
+"""
+SECOND = """
+from spooler import task
+from user import one as thumb
+@task
+def two(): one.submit()
+"""
+
+
+@pytest.mark.parametrize("modules", [
+    ["user", "second"], ["second", "user"], ["user", "user", "second"],
+])
+def test_a_task_that_is_imported_is_one(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch,
+    modules: list[str],
+) -> None:
+    """Who submits a task of another module makes it no second task."""
+    (tmp_path / "second.py").write_text(SECOND)
+    text = f"tasks = {modules}"
+    read = load(tmp_path, monkeypatch, FIRST, text)
+    assert {name: one.python for name, one in read.handlers.items()} == {
+        "one": "user:one", "two": "second:two",
+    }
+
+
+def test_a_module_may_gather_tasks(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A task is found in what it was imported to, if that alone is named."""
+    (tmp_path / "second.py").write_text(SECOND)
+    read = load(tmp_path, monkeypatch, FIRST, 'tasks = ["second"]')
+    assert {name: one.python for name, one in read.handlers.items()} == {
+        "one": "second:thumb", "two": "second:two",
+    }
+
+
+def install(path: pathlib.Path, package: str, entry_points: str) -> None:
+    """What pip leaves of a package that has entry points."""
+    info = path / f"{package}-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(
+        f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n"
+    )
+    (info / "entry_points.txt").write_text(entry_points)
+
+
+def test_tasks_by_entry_points(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``*`` is every module that an installed package names, once."""
+    (tmp_path / "second.py").write_text(SECOND)
+    install(tmp_path, "mails", "[spooler.tasks]\nmails = second\n")
+    install(tmp_path, "images", "[spooler.tasks]\nany = user\n")
+    for text in 'tasks = ["*"]', 'tasks = ["user", "*"]':
+        read = load(tmp_path, monkeypatch, FIRST, text)
+        assert {one.python for one in read.handlers.values()} == {
+            "user:one", "second:two",
+        }
+    read = load(tmp_path, monkeypatch, FIRST, 'tasks = ["user"]')
+    assert set(read.handlers) == {"one"}
+
+
+@pytest.mark.parametrize(("points", "words"), [
+    ("", "no installed package has entry points spooler.tasks"),
+    ("[spooler.tasks]\nx = user:one\n", "x = user:one: is no module"),
+    ("[spooler.tasks]\nx = nowhere\n", "cannot import nowhere: .*installed"),
+])
+def test_bad_entry_points(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, points: str,
+    words: str,
+) -> None:
+    """What is wrong with them is said."""
+    install(tmp_path, "x", points)
+    with pytest.raises(ConfigError, match=words):
+        load(tmp_path, monkeypatch, FIRST, 'tasks = ["*"]')
+
+
 def test_the_file_goes_before(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -201,9 +282,12 @@ def test_coroutines_run_beside_each_other(
     assert {job.result(30) for job in submitted} == {20}
     daemon.signal(signal.SIGTERM)
     assert daemon.wait() == 0
+    found = tasklist.described({
+        "api.jobs": tasklist.tasks_of("api.jobs")
+    })["api.jobs"]
     handlers = {
         name: config.read_handler(name, {"python": reference, **options}, "")
-        for name, reference, options in tasklist.tasks_of("api.jobs")
+        for name, reference, options in found or []
     }
     kinds = {name: handler.kind for name, handler in handlers.items()}
     assert kinds["meeting"] == kinds["later"] == "asyncio"
