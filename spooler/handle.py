@@ -76,7 +76,7 @@ class Job(Generic[V]):
         Raises:
             ValueError: *job_id* is not a whole id.
         """
-        if not names.is_id(job_id):
+        if type(job_id) is not str or not names.is_id(job_id):
             raise ValueError(f"{job_id!r} is not a job id")
         return Job(job_id, outbox.path_of(spool))
 

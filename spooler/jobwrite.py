@@ -91,6 +91,9 @@ def encode_call(
             return encode(handler, texts, b"", fields)
     import json  # see _encode_json
 
+    for arg in args:
+        if isinstance(arg, str) and "\0" in arg:
+            raise ValueError("Arg holds a NUL byte; it cannot be passed")
     document: dict[str, object] = {"Handler": handler, "Arg": list(args)}
     if kwargs:
         document["Kwargs"] = kwargs

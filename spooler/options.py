@@ -60,6 +60,10 @@ class Options:
             raise ValueError("delay and at exclude each other")
         if isinstance(tags, str):
             raise ValueError(f"tags is a list of texts; write [{tags!r}]")
+        if durable is not True and durable is not False:
+            raise ValueError(f"durable is True or False, not {durable!r}")
+        if key is not None and not isinstance(key, str):
+            raise ValueError(f"key is a text, not {key!r}")
         self.spool = spool
         self.priority = priority
         self.durable = durable
@@ -80,7 +84,10 @@ class Options:
             raise ValueError("unique needs a key: which jobs are alike")
         self.key = key
         self.unique = None if unique is None else until(unique)
-        fields += [("Tag", tag) for tag in tags]
+        for tag in tags:
+            if not isinstance(tag, str):
+                raise ValueError(f"tags is a list of texts, not of {tag!r}")
+            fields.append(("Tag", tag))
         self.fields = tuple(fields)
 
     def due_ns(self) -> int | None:
@@ -111,8 +118,13 @@ def seconds(duration: Duration) -> float:
         from spooler import units  # few producers need it
 
         return units.parse_duration(duration)
-    if not isinstance(duration, (int, float)):
+    if hasattr(duration, "total_seconds"):
         duration = duration.total_seconds()
+    if isinstance(duration, bool) or not isinstance(duration, (int, float)):
+        raise ValueError(
+            f"{duration!r:.60} is not a duration: seconds, a text like '5m'"
+            " or a timedelta"
+        )
     if not 0 <= duration < 100 * 365 * 86400:
         raise ValueError(f"{duration!r} is not a duration in seconds")
     return float(duration)
@@ -123,6 +135,11 @@ def _moment_ns(moment: Moment) -> int:
 
     if isinstance(moment, (int, float)):
         return units.parse_moment(f"@{moment!r}")
-    if not isinstance(moment, str):
+    if hasattr(moment, "isoformat"):
         moment = moment.isoformat()
+    if not isinstance(moment, str):
+        raise ValueError(
+            f"{moment!r:.60} is not a moment: seconds since 1970, a text of"
+            " RFC 3339 or a datetime"
+        )
     return units.parse_moment(moment)

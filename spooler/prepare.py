@@ -67,6 +67,10 @@ def submit_many(calls: Iterable[Call[V]]) -> list[Job[V]]:
     last: Options | None = None
     unique: list[tuple[int, Call[V]]] = []
     for call in calls:
+        if not isinstance(call, Call):
+            raise TypeError(
+                f"{call!r:.60} is no call; task.call(...) makes one"
+            )
         options = call.options
         if options is not last:
             last = options

@@ -46,7 +46,8 @@ HANDLER_OPTIONS = (
     "match", "delete_done",
 )
 
-#: The latest task of each name; for tests that run jobs where they are made.
+#: Of each name the task made or submitted last; for tests that run jobs where
+#: they are made.
 known: dict[str, Task[Any, Any, Any]] = {}
 
 
@@ -95,9 +96,13 @@ class Task(Sender[P, V], Generic[P, V, R]):
         options: Options, handler_options: dict[str, Any],
     ) -> None:
         super().__init__(self, options)
+        if not callable(function) or not hasattr(function, "__name__"):
+            raise TypeError(
+                f"task() makes a task of a function, not of {function!r:.60}"
+            )
         self.function = function
         self.name = function.__name__ if name is None else name
-        if not names.is_handler(self.name):
+        if type(self.name) is not str or not names.is_handler(self.name):
             raise ValueError(
                 f"{self.name!r} cannot be a handler's name (1..32 letters,"
                 " digits, - and _, a letter or digit first); give one with"
@@ -105,7 +110,7 @@ class Task(Sender[P, V], Generic[P, V, R]):
             )
         self.handler_options = handler_options
         self._signature: inspect.Signature | None = None
-        self.wants_job = _first_parameter(function) == "job"
+        self.wants_job = _wants_job(function)
         self.__wrapped__ = function
         self.__doc__ = function.__doc__
         self.__module__ = function.__module__
@@ -139,8 +144,8 @@ class Task(Sender[P, V], Generic[P, V, R]):
         self,
         *,
         spool: Path | None = None,
-        priority: int = names.DEFAULT_PRIORITY,
-        durable: bool = True,
+        priority: int | None = None,
+        durable: bool | None = None,
         delay: Duration | None = None,
         at: Moment | None = None,
         timeout: Duration | None = None,
@@ -154,9 +159,11 @@ class Task(Sender[P, V], Generic[P, V, R]):
         The task, to be submitted in another way.
 
         Args:
-            spool: path; None: $SPOOL_DIR, or as spoolctl chooses.
-            priority: 0..9, 9 first.
-            durable: False does not flush: survives a kill -9 only.
+            spool: path; None: that of @task, else $SPOOL_DIR, or as
+                spoolctl chooses.
+            priority: 0..9, 9 first; None: that of @task, else 5.
+            durable: False does not flush: survives a kill -9 only; None:
+                as @task has it, else True.
             delay: not before so many seconds, ``"5m"`` or a timedelta.
             at: not before a moment: seconds since 1970, RFC 3339, datetime.
             timeout: the longest a run may take; 0: no limit.
@@ -170,15 +177,21 @@ class Task(Sender[P, V], Generic[P, V, R]):
                 within so many seconds, whatever became of it.
                 ``"latest"``: this one takes the place of one that waits.
         """
+        own = self._options
         return Sender(self, Options(
-            spool, priority, durable, delay, at, timeout, expires, attempts,
-            key, tags, unique,
+            own.spool if spool is None else spool,
+            own.priority if priority is None else priority,
+            own.durable if durable is None else durable,
+            delay, at, timeout, expires, attempts, key, tags, unique,
         ))
 
     def call_with(
         self, options: Options, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Call[V]:
         """Judge a call and write it down."""
+        if self.wants_job and "job" in kwargs:
+            raise TypeError(f"{self.name}(): a run is given its job itself")
+        known[self.name] = self
         judge(self.name, self.signature, args, kwargs)
         return write_call(self.name, args, kwargs, options)
 
@@ -192,14 +205,28 @@ class Task(Sender[P, V], Generic[P, V, R]):
         return self._signature
 
 
-def _first_parameter(function: Any) -> str | None:
+def _wants_job(function: Any) -> bool:
     """As handlers.py finds it, without the import that takes."""
     while hasattr(function, "__wrapped__"):
         function = function.__wrapped__
     code = getattr(function, "__code__", None)
-    if code is None or not code.co_argcount:
-        return None
-    return str(code.co_varnames[0])
+    if code is None or not code.co_argcount + code.co_kwonlyargcount:
+        return False
+    first = code.co_varnames[:1]
+    if first == ("job",):
+        if not code.co_argcount:
+            raise TypeError(f"{function.__name__}(): job must come before *")
+        return True
+    try:
+        kind = function.__annotations__.get(first[0])
+    except NameError:  # of Pythons that look an annotation up as it is read
+        return False
+    if getattr(kind, "__name__", str(kind)).endswith("JobContext"):
+        raise TypeError(
+            f"{function.__name__}(): a parameter that is to be given the"
+            f" JobContext is named job, not {first[0]}"
+        )
+    return False
 
 
 if TYPE_CHECKING:

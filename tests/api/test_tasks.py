@@ -2,6 +2,7 @@
 """Tasks: what a submit writes, what it refuses, what an import costs."""
 
 import datetime
+import functools
 import json
 import os
 import pathlib
@@ -88,6 +89,16 @@ def test_bad_arguments(
     assert not spool.listed("incoming") and not spool.listed("tmp")
 
 
+@pytest.mark.parametrize("args", [("a\0b",), (1, "a\0b")])
+def test_nul_in_an_argument(
+    spool: SpoolDir, args: tuple[Any, ...]
+) -> None:
+    """What a command could not be given is refused, whatever is beside it."""
+    with pytest.raises(ValueError, match="NUL byte"):
+        jobs.echo.submit(*args)
+    assert not spool.listed("incoming") and not spool.listed("tmp")
+
+
 def test_recursive_argument(spool: SpoolDir) -> None:
     """A list that holds itself is refused."""
     endless: list[Any] = []
@@ -153,12 +164,32 @@ def test_delay_counts_from_the_submit(spool: SpoolDir) -> None:
 @pytest.mark.parametrize("options", [
     {"priority": 10}, {"priority": "5"}, {"delay": -1}, {"attempts": 0},
     {"delay": 1, "at": 2e9}, {"delay": "soon"}, {"at": "soon"},
-    {"tags": "one"}, {"timeout": float("inf")},
+    {"tags": "one"}, {"timeout": float("inf")}, {"tags": [7]}, {"key": 7},
+    {"delay": [1]}, {"delay": True}, {"at": datetime.timedelta(1)},
+    {"durable": "no"}, {"key": "k", "unique": True}, {"timeout": b"5m"},
 ])
 def test_bad_options(options: dict[str, Any]) -> None:
-    """An option that makes no sense is a ValueError."""
-    with pytest.raises(ValueError):
+    """An option that makes no sense is a ValueError that names the value."""
+    with pytest.raises(ValueError) as caught:
         jobs.shout.options(**options)
+    assert "object" not in str(caught.value)
+
+
+def test_options_of_a_task_hold_until_others_are_given(
+    spool: SpoolDir, tmp_path: pathlib.Path
+) -> None:
+    """What @task was given holds for a call with other options too."""
+    other = SpoolDir(tmp_path / "other")
+    made = spooler.task(
+        name="made", spool=other.path, priority=8, durable=False
+    )(lambda: None)
+    sender = made.options(tags=["x"])
+    call = sender.call()
+    assert (call.options.priority, call.options.durable) == (8, False)
+    assert sender.submit().spool == str(other.path)
+    call = made.options(spool=spool.path, priority=2, durable=True).call()
+    assert (call.options.priority, call.options.durable) == (2, True)
+    assert call.submit().spool == str(spool.path)
 
 
 def test_newline_in_a_key(spool: SpoolDir) -> None:
@@ -183,6 +214,8 @@ def test_submit_many(spool: SpoolDir) -> None:
     ]
     assert found[ids[20]].name.priority == 9
     assert spooler.submit_many([]) == []
+    with pytest.raises(TypeError, match=r"task\.call"):
+        spooler.submit_many([(1,)])  # type: ignore[list-item]
 
 
 def test_one_batch_one_spool(spool: SpoolDir, tmp_path: pathlib.Path) -> None:
@@ -238,6 +271,34 @@ def test_names() -> None:
         spooler.task(retries=3)  # type: ignore[call-overload]
 
 
+@pytest.mark.parametrize("made_of", [
+    "name", 5, functools.partial(print), object(),
+])
+def test_what_is_no_function(made_of: Any) -> None:
+    """It is refused, and named."""
+    with pytest.raises(TypeError, match="of a function, not of"):
+        spooler.task(made_of)
+
+
+def test_a_parameter_that_looks_like_the_job() -> None:
+    """What no run could give a function is told when the task is made."""
+    def misnamed(ctx: spooler.JobContext, number: int) -> None:
+        """It would be taken for an argument."""
+
+    def keyword(*, job: int = 3) -> None:
+        """It would be given the job by position."""
+
+    def rest(job: spooler.JobContext, **more: int) -> None:
+        """It would be given two jobs."""
+
+    with pytest.raises(TypeError, match="is named job, not ctx"):
+        spooler.task(misnamed)
+    with pytest.raises(TypeError, match=r"must come before \*"):
+        spooler.task(keyword)
+    with pytest.raises(TypeError, match="given its job itself"):
+        spooler.task(rest).submit(job=4)
+
+
 def test_handler_options_are_those_of_the_configuration() -> None:
     """@task takes what a handler may have, but for what makes it one."""
     left = set(config.HANDLER_OPTIONS) - set(tasks.HANDLER_OPTIONS)
@@ -250,8 +311,9 @@ def test_attach() -> None:
     job = jobs.add.submit(1)
     assert Job.attach(job.id) == job
     assert job.id in repr(job) and len({job, Job.attach(job.id)}) == 1
-    with pytest.raises(ValueError, match="not a job id"):
-        Job.attach(job.id[:5])
+    for wrong in job.id[:5], None, 5:
+        with pytest.raises(ValueError, match="not a job id"):
+            Job.attach(wrong)  # type: ignore[arg-type]
 
 
 # As a handler.
