@@ -15,7 +15,7 @@ import stat
 from typing import Any
 
 from spooler import fsops, progress, settle
-from spooler.leftover import INSTANCE_VARIABLE, JOB_VARIABLE
+from spooler.leftover import INSTANCE_VARIABLE, JOB_VARIABLE, SPOOL_VARIABLE
 from spooler.names import INSTANCE_CHARS
 from spooler.worker import Task
 
@@ -89,6 +89,7 @@ def environ(task: Task, file: str, work: str) -> dict[str, str]:
         "PATH": _PATH,
         "LANG": "C.UTF-8",
         "HOME": work,
+        SPOOL_VARIABLE: os.path.dirname(os.path.dirname(file)),
         **dict(task.handler.env),
         JOB_VARIABLE: name.id,
         INSTANCE_VARIABLE: name.claim[:INSTANCE_CHARS],

@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 #: In the environment of every worker and command.
 INSTANCE_VARIABLE = "SPOOL_INSTANCE"
 JOB_VARIABLE = "SPOOL_JOB_ID"
+SPOOL_VARIABLE = "SPOOL_DIR"  #: as place.py reads it
 #: Whoever forks while he is killed is met in the next round.
 _ROUNDS, _ROUND_S = 20, 0.001
 #: A process has its first program after so long.

@@ -21,7 +21,7 @@ from spooler.board import Board
 from spooler.chain import Chain, Chains
 from spooler.config import Config
 from spooler.foster import Child
-from spooler.leftover import INSTANCE_VARIABLE
+from spooler.leftover import INSTANCE_VARIABLE, SPOOL_VARIABLE
 from spooler.names import b32
 from spooler.wire import Unpacker, pack
 
@@ -311,6 +311,8 @@ class Pool:
         environ = worker_environ()
         # What a Python handler starts inherits it, and is known by it.
         environ[INSTANCE_VARIABLE] = self._instance
+        # What a handler submits goes to the spool that runs it.
+        environ[SPOOL_VARIABLE] = self._path
         return environ
 
     def of_kind(self, kind: str) -> list[Worker]:

@@ -147,3 +147,11 @@ def blocks(flag: str) -> str:
     while os.path.exists(flag):
         time.sleep(0.005)
     return "went"
+
+
+@task
+def steps(count: int) -> int:
+    """Submit the rest of them as a job of its own."""
+    if count > 1:
+        steps.submit(count - 1)
+    return count

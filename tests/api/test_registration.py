@@ -226,6 +226,19 @@ def test_served(spool: SpoolDir, spoold: START) -> None:
     assert "whoami" in daemon.log
 
 
+def test_what_a_task_submits_goes_to_its_own_spool(
+    spool: SpoolDir, spoold: START, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever spoold was started, and whatever its environment says."""
+    spool.configure(TASKS)
+    monkeypatch.delenv("SPOOL_DIR")
+    spoold(env={**ENV, "XDG_STATE_HOME": "/nowhere"})
+    jobs.steps.options(spool=spool.path).submit(3)
+    wait_until(lambda: spool.count("done") == 3, what=spool.tree)
+    values = sorted(job.record["value"] for job in spool.jobs("done"))
+    assert values == [1, 2, 3]
+
+
 def test_reload_keeps_what_works(
     spool: SpoolDir, spoold: START, tmp_path: pathlib.Path
 ) -> None:

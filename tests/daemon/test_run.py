@@ -117,6 +117,7 @@ def test_a_commands_environment_is_clean(
         "A": "1",
         "LANG": "C.UTF-8",
         "HOME": work,
+        "SPOOL_DIR": str(spool.path),
         "MINE": "yes",
         "SPOOL_JOB_ID": done.name.id,
         "SPOOL_JOB_NAME": "x.job",
