@@ -257,7 +257,8 @@ class Watcher:
     def _wait_s(self) -> float:
         now = time.monotonic()
         if not self._waits:
-            return max(0.0, self._used_at + _IDLE_S - now)
+            # Nobody wakes us who comes to wait for what is to be heard of.
+            return min(_REST_S, max(0.0, self._used_at + _IDLE_S - now))
         return max(0.0, self._look_at - now)
 
     def _hear(self, moves: Moves) -> None:

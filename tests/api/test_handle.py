@@ -227,6 +227,23 @@ def test_removed_by_somebody_else(spool: SpoolDir, hearing: str) -> None:
         job.status()
 
 
+def test_removed_though_its_end_was_to_be_heard(spool: SpoolDir) -> None:
+    """Nor if it was submitted under the eyes of a watcher at rest."""
+    assert waiting.watcher(str(spool.path))
+    job = jobs.add.submit(1)
+    timer = threading.Timer(0.2, _remove, (spool, job))
+    timer.start()
+    with pytest.raises(JobLost, match=job.id):
+        job.result(waiting._IDLE_S * 2 / 3)
+    timer.join()
+
+
+def _remove(spool: SpoolDir, job: Job[Any]) -> None:
+    with Spool(str(spool.path)) as opened:
+        (entry,) = spool.listed("incoming")
+        assert job.id in entry and opened.remove(State.INCOMING, entry)
+
+
 def test_no_such_job(spool: SpoolDir) -> None:
     """An id without a job is lost at once, and asyncio is told the same."""
     job = Job.attach("0" * 20)
