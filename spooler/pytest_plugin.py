@@ -64,6 +64,7 @@ class LocalSpool:
         Set the clock ahead by seconds, a text like ``5m``, a timedelta.
 
         It is that of delays and retries, and of how long jobs are unique.
+        A running ``spoold`` goes by the machine's.
         """
         from spooler.options import seconds
 
@@ -146,7 +147,7 @@ def _toml() -> str:
     """A configuration for all tasks that a worker can import."""
     import json
 
-    from spooler import tasks
+    from spooler import tasklist, tasks
 
     lines = ["format = 1", "workers = 2", 'stop_timeout = "1s"']
     for name, task in tasks.known.items():
@@ -154,8 +155,8 @@ def _toml() -> str:
             continue
         lines += [f"[handler.{name}]", f'python = "{task.reference}"']
         lines += [
-            f"{option} = {json.dumps(value)}"
-            for option, value in task.handler_options.items()
+            f"{option} = {json.dumps(value, ensure_ascii=False)}"
+            for option, value in tasklist.options_of(task).items()
         ]
     return "\n".join([*lines, ""])
 

@@ -6,6 +6,8 @@ The moves are the real ones, so a job fails, is deferred and tried again as
 under spoold; only the clock can be set, and no time limit is enforced.
 """
 
+import asyncio
+import concurrent.futures
 import os
 import time
 from collections.abc import Callable
@@ -51,6 +53,13 @@ class Station:
         Raises:
             RuntimeError: a job's handler is a command.
         """
+        if not _is_in_loop():
+            return self._drain()
+        # A coroutine cannot be run to its end in the thread of a loop.
+        with concurrent.futures.ThreadPoolExecutor(1) as thread:
+            return thread.submit(self._drain).result()
+
+    def _drain(self) -> list[str]:
         ran: list[str] = []
         with Spool(self._path) as spool:
             intake = Intake(spool)
@@ -113,7 +122,11 @@ class Station:
         if handler is None:
             outcome = recover.judge_unroutable(spool, config, active)
         else:
-            outcome, limit = self._outcome(spool, handler, active)
+            try:
+                outcome, limit = self._outcome(spool, handler, active)
+            except BaseException:
+                spool.give_back(active)
+                raise
         settle.settle(
             spool, active, outcome, handler, limit, False, self._now_ns(),
             1.0,
@@ -163,7 +176,9 @@ def _call(
         function = tasks.known[handler.name].function
     try:
         value = checked(Loaded(handler, function).call(task.job, context))
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise  # meant for the test
+    except BaseException as error:  # noqa: B902 - as a worker does
         effect, kind, text, delay_s, trace = judge(error, None)
         return Outcome(
             effect, kind, task.started_ns, _micros(task), text=text,
@@ -173,6 +188,15 @@ def _call(
         settle.DONE, "ok", task.started_ns, _micros(task), value=value,
         tags=task.tags,
     )
+
+
+def _is_in_loop() -> bool:
+    """Whether an event loop runs in this thread."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _micros(task: Task) -> int:

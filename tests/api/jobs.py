@@ -155,3 +155,8 @@ def steps(count: int) -> int:
     if count > 1:
         steps.submit(count - 1)
     return count
+
+
+@task(attempts=1)
+def quits(status: int) -> None:
+    raise SystemExit(status)

@@ -32,6 +32,7 @@ TASKS: dict[str, Callable[[], Job[Any]]] = {
     "nothing": lambda: jobs.keeps_and_says_nothing.submit(),
     "what no JSON is": lambda: jobs.greedy.submit(),
     "one attempt": lambda: jobs.boom.submit("x"),
+    "an exit": lambda: jobs.quits.submit(3),
     "giving up": lambda: jobs.gives_up.submit("wrong address"),
     "a tag": lambda: jobs.add.options(tags=["t"]).submit(2),
     "a checkpoint": lambda: jobs.careful.submit(0),

@@ -9,6 +9,7 @@ import sys
 import pytest
 
 JOBS = '''
+import asyncio
 import datetime
 from spooler import Defer, JobContext, task
 
@@ -38,15 +39,42 @@ def begets(number: int) -> None:
 @task
 async def later(text: str) -> str:
     return text[::-1]
+
+met = []
+
+@task(match=["*.\U0001f600"])
+async def meets(count: int) -> int:
+    met.append(count)
+    while len(met) < count:
+        await asyncio.sleep(0.01)
+    return len(met)
+
+@task
+def which() -> str:
+    return "one"
+
+@task
+def interrupted() -> None:
+    raise KeyboardInterrupt
+'''
+
+OTHERS = '''
+from spooler import task
+
+@task
+def which() -> str:
+    return "other"
 '''
 
 TESTS = '''
+import asyncio
 import datetime
 import os
 import pytest
 import threading
 from spooler import JobFailed, task
 import user_jobs as jobs
+import other_jobs
 
 def test_result(spool):
     job = jobs.double.submit(21)
@@ -104,6 +132,27 @@ def test_local_task(spool):
     spool.drain()
     assert job.result(0) == "X"
 
+def test_of_two_of_one_name_that_which_was_submitted(spool):
+    for module, told in (jobs, "one"), (other_jobs, "other"), (jobs, "one"):
+        job = module.which.submit()
+        assert spool.drain() == [job.id] and job.result(0) == told
+
+def test_in_a_loop(spool):
+    async def main():
+        first, second = jobs.later.submit("abc"), jobs.double.submit(1)
+        assert spool.drain() == [first.id, second.id]
+        return await first, await second
+
+    assert asyncio.run(main()) == ("cba", 2)
+    job = jobs.later.submit("de")
+    assert spool.drain() == [job.id] and job.result(0) == "ed"
+
+def test_interrupted(spool):
+    job = jobs.interrupted.submit()
+    with pytest.raises(KeyboardInterrupt):
+        spool.drain()
+    assert job.status() == "incoming"
+
 def test_unknown(spool):
     import spooler
     job_id = spooler.submit(str(spool.path), "nobody", "x")
@@ -124,6 +173,8 @@ def test_configuration(spool):
 
 def test_daemon(spool, spoold):
     assert jobs.double.submit(4).result(30) == 8
+    together = [jobs.meets.submit(5) for _ in range(5)]
+    assert {job.result(30) for job in together} == {5}
     assert "spoold ready" in spoold.log
     assert spoold.stop() == 0
 '''
@@ -132,6 +183,7 @@ def test_daemon(spool, spoold):
 def test_fixtures(tmp_path: pathlib.Path) -> None:
     """Tests of a program run its jobs, with a clock and with a daemon."""
     (tmp_path / "user_jobs.py").write_text(JOBS)
+    (tmp_path / "other_jobs.py").write_text(OTHERS)
     (tmp_path / "test_user.py").write_text(TESTS)
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
     environ = {
