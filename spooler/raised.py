@@ -9,6 +9,7 @@ from typing import Any
 from spooler import settle
 from spooler.errors import Defer, Fail
 from spooler.handlers import LoadError
+from spooler.jsonable import why_not_json
 from spooler.text import inert
 
 VALUE_MAX_BYTES = 1 << 20
@@ -27,6 +28,11 @@ class JobTimeout(BaseException):
 
 def checked(value: Any) -> Any:
     """Raise TypeError or ValueError for a value that is not JSON."""
+    if value is None:
+        return value
+    why = why_not_json(value, "what it returned")
+    if why is not None:
+        raise TypeError(why)
     size = len(json.dumps(value, allow_nan=False))
     if size > VALUE_MAX_BYTES:
         raise ValueError(

@@ -160,3 +160,8 @@ def steps(count: int) -> int:
 @task(attempts=1)
 def quits(status: int) -> None:
     raise SystemExit(status)
+
+
+@task(attempts=1)
+def numbers() -> dict[object, str]:
+    return {1: "a", "1": "b"}

@@ -31,6 +31,7 @@ TASKS: dict[str, Callable[[], Job[Any]]] = {
     "a limit in time": lambda: jobs.shout.submit("abc"),
     "nothing": lambda: jobs.keeps_and_says_nothing.submit(),
     "what no JSON is": lambda: jobs.greedy.submit(),
+    "keys that are numbers": lambda: jobs.numbers.submit(),
     "one attempt": lambda: jobs.boom.submit("x"),
     "an exit": lambda: jobs.quits.submit(3),
     "giving up": lambda: jobs.gives_up.submit("wrong address"),
@@ -86,3 +87,13 @@ def test_both_come_to_the_same(
     there = TASKS[what]()
     assert told(there, spool) == seen
     assert spool.drain() == []
+
+
+def test_a_value_that_would_change_on_its_way(
+    spool: LocalSpool  # noqa: F811
+) -> None:
+    """It is no result: the reason says what of it is not JSON."""
+    job = jobs.numbers.submit()
+    assert spool.drain() == [job.id]
+    with pytest.raises(JobFailed, match="returned has the key 1, which is no"):
+        job.result(0)
