@@ -18,8 +18,8 @@ import os
 import threading
 import time
 import types
-from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
 from spooler import names, outbox, prepare, waiting
 from spooler.ending import Ending
@@ -123,9 +123,25 @@ class SpoolExecutor(concurrent.futures.Executor):
         self._is_shut = False
         waiting.watcher(self._path)
 
+    @overload
+    def submit(
+        self, fn: Task[P, T, Any], /, *args: P.args, **kwargs: P.kwargs
+    ) -> SpoolFuture[T]: ...
+
+    @overload
+    def submit(
+        self, fn: Callable[P, Coroutine[Any, Any, T]], /, *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> SpoolFuture[T]: ...
+
+    @overload
     def submit(
         self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs
-    ) -> SpoolFuture[T]:
+    ) -> SpoolFuture[T]: ...
+
+    def submit(
+        self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any
+    ) -> SpoolFuture[Any]:
         """
         Submit a call of a task, or of a function of a module.
 
@@ -137,10 +153,29 @@ class SpoolExecutor(concurrent.futures.Executor):
         """
         return self._futures([self._call(fn, args, kwargs)])[0]
 
+    @overload
+    def map(
+        self, fn: Task[..., T, Any], *iterables: Iterable[Any],
+        timeout: float | None = None, chunksize: int = 1,
+    ) -> Iterator[T]: ...
+
+    @overload
+    def map(
+        self, fn: Callable[..., Coroutine[Any, Any, T]],
+        *iterables: Iterable[Any], timeout: float | None = None,
+        chunksize: int = 1,
+    ) -> Iterator[T]: ...
+
+    @overload
     def map(
         self, fn: Callable[..., T], *iterables: Iterable[Any],
         timeout: float | None = None, chunksize: int = 1,
-    ) -> Iterator[T]:
+    ) -> Iterator[T]: ...
+
+    def map(
+        self, fn: Callable[..., Any], *iterables: Iterable[Any],
+        timeout: float | None = None, chunksize: int = 1,
+    ) -> Iterator[Any]:
         """
         As map, with one flush for all its jobs; *chunksize* is ignored.
         """
@@ -150,7 +185,7 @@ class SpoolExecutor(concurrent.futures.Executor):
         ])
         futures.reverse()
 
-        def results() -> Iterator[T]:
+        def results() -> Iterator[Any]:
             try:
                 while futures:
                     left = None if end is None else end - time.monotonic()

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from spooler.ending import Ending
     from spooler.spool import Spool
 
-    V = TypeVar("V")
+    V = TypeVar("V", covariant=True)  # so that jobs go into one list
 else:
     V = None
 
@@ -139,7 +139,8 @@ class Job(Generic[V]):
 
         Raises:
             TimeoutError: it has not ended in time.
-            JobFailed: it did not succeed; the cause has the traceback.
+            JobFailed: it did not succeed; the cause has the traceback of
+                what was raised, but for Fail and where nothing was.
             JobLost: it was removed, or its record is torn.
             SpoolError, OSError: the spool cannot be read.
         """

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any, TypeVar
 
-    V = TypeVar("V")
+    V = TypeVar("V", covariant=True)  # so that jobs go into one list
 else:
     V = None
 

@@ -239,7 +239,7 @@ if TYPE_CHECKING:
             function: Callable[
                 Concatenate[JobContext, P], Coroutine[Any, Any, V]
             ],
-        ) -> Task[P, V, Coroutine[Any, Any, V]]: ...
+        ) -> Task[P, V, Coroutine[object, object, V]]: ...
 
         @overload
         def __call__(
@@ -249,7 +249,7 @@ if TYPE_CHECKING:
         @overload
         def __call__(
             self, function: Callable[P, Coroutine[Any, Any, V]]
-        ) -> Task[P, V, Coroutine[Any, Any, V]]: ...
+        ) -> Task[P, V, Coroutine[object, object, V]]: ...
 
         @overload
         def __call__(self, function: Callable[P, V]) -> Task[P, V, V]: ...
@@ -260,7 +260,7 @@ def task(
     function: Callable[
         Concatenate[JobContext, P], Coroutine[Any, Any, V]
     ],
-) -> Task[P, V, Coroutine[Any, Any, V]]: ...
+) -> Task[P, V, Coroutine[object, object, V]]: ...
 
 
 @overload
@@ -272,7 +272,7 @@ def task(
 @overload
 def task(
     function: Callable[P, Coroutine[Any, Any, V]],
-) -> Task[P, V, Coroutine[Any, Any, V]]: ...
+) -> Task[P, V, Coroutine[object, object, V]]: ...
 
 
 @overload

@@ -2,9 +2,9 @@
 """What a type checker must make of tasks; mypy reads it, nothing runs it."""
 
 from collections.abc import Coroutine
-from typing import Any, assert_type
+from typing import assert_type
 
-from spooler import Job, JobContext, submit_many, task
+from spooler import Job, JobContext, SpoolExecutor, submit_many, task
 
 
 @task
@@ -51,8 +51,18 @@ assert_type(
     thumbnail.submit_many(thumbnail.call(p) for p in "ab"), list[Job[str]]
 )
 assert_type(submit_many([thumbnail.call("a")]), list[Job[str]])
+mixed: list[Job[object]] = submit_many([thumbnail.call("a"), many.call(1)])
+
+
+def work(executor: SpoolExecutor) -> None:
+    assert_type(executor.submit(thumbnail, "a", size=1).result(), str)
+    assert_type(executor.submit(paged, 1).result(), list[int])
+    assert_type(executor.submit(fetch, "u").result(), list[int])
+    assert_type(executor.submit(len, "u").result(), int)
+    assert_type(list(executor.map(fetch, ["u"])), list[list[int]])
+    assert_type(list(executor.map(thumbnail, ["u"])), list[str])
 
 
 async def use() -> None:
-    run = assert_type(nothing(), Coroutine[Any, Any, None])
+    run = assert_type(nothing(), Coroutine[object, object, None])
     await run
