@@ -215,7 +215,7 @@ def test_who_holds_up_the_others_is_found(
     """One that blocks the loop is to blame, not those whose time is up."""
     spool.configure(handlers(
         hog="attempts = 1",
-        tidy='attempts = 1\ntimeout = "3s"\nkill_after = "200ms"',
+        tidy='attempts = 1\ntimeout = "3s"\nkill_after = "2s"',
     ))
     spoold()
     spool.drop_job("other", "tidy", str(tmp_path / "tidied"))

@@ -27,7 +27,7 @@ backoff = "1000h"
 max_backoff = "1000h"
 """
 FULL = PLAIN.replace("plain]", "full]") + 'expires = "1d"\n'
-_TIMED = 'timeout = "2s"\nkill_after = "1s"\n'
+_TIMED = 'timeout = "2s"\nkill_after = "2s"\n'
 _ID = names.mint_id(time.time_ns(), 7)
 
 

@@ -636,8 +636,9 @@ def test_a_python_handler_over_its_time_is_ended(
     spool: SpoolDir, spoold: Start, handler: str
 ) -> None:
     """At its timeout a handler is interrupted, or killed if it is deaf."""
+    kill_after = "200ms" if handler == "deaf" else "10s"
     spool.configure(
-        python(handler, timeout="100ms", kill_after="200ms", attempts=2)
+        python(handler, timeout="100ms", kill_after=kill_after, attempts=2)
         + python("noop")
     )
     daemon = spoold("--workers", "1")
